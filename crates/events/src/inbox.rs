@@ -1,0 +1,97 @@
+//! The inbox: an event has its effect in the transaction that writes its id down, so a second copy has none.
+
+use std::{collections::HashSet, fmt::Display};
+
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::{Database, Durability, Transaction, Value};
+
+use crate::{Envelope, trace};
+
+/// Events as they arrive: in order per subject, at most as many as a relay sends at once.
+pub type Batch = Vec<Envelope>;
+
+/// The answer to a batch: everything in it has had its effect, now or earlier, except what is listed.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Receipt {
+    /// What has had no effect and must come again.
+    pub refused: Vec<Refused>,
+}
+
+/// An event that had no effect.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its place in the batch, from 0.
+    pub position: usize,
+    /// Why.
+    pub error: String,
+    /// True when it was not tried, because an earlier event of its subject was refused.
+    pub waiting: bool,
+}
+
+/// Lets every event of `batch` have its effect exactly once: `react` runs in one transaction with the inbox row.
+///
+/// All of the batch share one transaction, and so one commit. If one fails, each gets its own, and those that fail are
+/// listed in the receipt; what follows them in the same subject waits.
+pub async fn receive<E: From<store::Error> + Display>(
+    database: &Database,
+    batch: &Batch,
+    react: impl AsyncFn(&Transaction, &Envelope) -> Result<(), E>,
+) -> Receipt {
+    if together(database, batch.iter().collect(), &react).await.is_ok() {
+        return Receipt::default();
+    }
+    let mut receipt = Receipt::default();
+    let mut blocked: HashSet<&str> = HashSet::new();
+    for (position, event) in batch.iter().enumerate() {
+        let error = if blocked.contains(event.subject.as_str()) {
+            "an earlier event of its subject was refused".to_owned()
+        } else {
+            match together(database, vec![event], &react).await {
+                Ok(()) => continue,
+                Err(error) => error.to_string(),
+            }
+        };
+        let waiting = !blocked.insert(&event.subject);
+        receipt.refused.push(Refused { position, error, waiting });
+    }
+    receipt
+}
+
+async fn together<E: From<store::Error>>(
+    database: &Database,
+    events: Vec<&Envelope>,
+    react: &impl AsyncFn(&Transaction, &Envelope) -> Result<(), E>,
+) -> Result<(), E> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    database
+        .transaction(Durability::Durable, async |transaction| {
+            let mut fresh = write_down(transaction, &events).await?;
+            for event in events {
+                // A copy may stand twice in one batch.
+                if fresh.remove(&event.event_id.to_string()) {
+                    match &event.traceparent {
+                        Some(traceparent) => trace::scope(traceparent.clone(), react(transaction, event)).await?,
+                        None => react(transaction, event).await?,
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Writes the ids into the inbox and returns those that were not there.
+async fn write_down(transaction: &Transaction, events: &[&Envelope]) -> store::Result<HashSet<String>> {
+    let rows: Vec<_> = (0..events.len()).map(|row| format!("(${}, ${})", row * 2 + 1, row * 2 + 2)).collect();
+    let now = Timestamp::now().0;
+    let values =
+        events.iter().flat_map(|event| [Value::Text(event.event_id.to_string()), Value::Integer(now)]).collect();
+    let insert = format!(
+        "INSERT INTO inbox (event_id, received_at) VALUES {} ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
+        rows.join(", ")
+    );
+    transaction.query(&insert, values).await?.into_iter().map(|mut row| row.next()).collect()
+}

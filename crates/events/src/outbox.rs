@@ -1,0 +1,253 @@
+//! The outbox: events written in the transaction that made them true, and who still waits for a copy.
+
+use std::{collections::HashMap, time::Duration};
+
+use model::{Timestamp, event::Event};
+use serde::Serialize;
+use store::{Database, Durability, Error, Result, Row, Transaction, Value, params};
+
+use crate::{Envelope, relay};
+
+/// How long a relay may take with what it claimed before others take over.
+const LEASE: Duration = Duration::from_secs(20);
+/// Events that one round takes.
+pub(crate) const ROUND: usize = 64;
+
+/// A copy of an event for one subscriber.
+pub(crate) struct Delivery {
+    pub(crate) id: i64,
+    pub(crate) subscriber: String,
+    pub(crate) envelope: String,
+    pub(crate) attempts: u32,
+}
+
+/// Announces `event`, which happens if and when `transaction` commits. `producer` is the service's own name.
+pub async fn emit<E: Event>(transaction: &Transaction, producer: &str, event: &E) -> Result<()> {
+    emit_all(transaction, producer, std::slice::from_ref(event)).await
+}
+
+/// Announces several events of one type, in order: two statements, however many there are.
+pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, events: &[E]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let now = Timestamp::now();
+    let mut envelopes = HashMap::with_capacity(events.len());
+    let mut values = Vec::with_capacity(events.len() * 3);
+    for event in events {
+        let envelope = Envelope::new(producer, event).map_err(not_json)?;
+        let json = serde_json::to_string(&envelope).map_err(not_json)?;
+        let event_id = envelope.event_id.to_string();
+        values.extend(params![event_id.as_str(), json.clone(), now.0]);
+        envelopes.insert(event_id, (envelope.subject, json));
+    }
+    let insert = format!(
+        "INSERT INTO outbox (event_id, envelope, created_at) VALUES {} RETURNING id, event_id",
+        rows(events.len(), 3)
+    );
+    let mut written = transaction
+        .query(&insert, values)
+        .await?
+        .into_iter()
+        .map(|mut row| Ok((row.next::<i64>()?, row.next::<String>()?)))
+        .collect::<Result<Vec<_>>>()?;
+    written.sort_unstable();
+    if E::SUBSCRIBERS.is_empty() {
+        return Ok(());
+    }
+
+    let mut values = Vec::new();
+    let mut texts = HashMap::with_capacity(events.len());
+    for (outbox_id, event_id) in written {
+        if let Some((subject, json)) = envelopes.remove(&event_id) {
+            for subscriber in E::SUBSCRIBERS {
+                values.extend(params![outbox_id, *subscriber, subject.as_str(), now.0]);
+            }
+            texts.insert(outbox_id, json);
+        }
+    }
+    // This instance delivers at once what it writes, so it claims it right here. Only where an earlier event of the
+    // same subject is still on its way to the same subscriber must the new one wait for its turn.
+    let insert = format!(
+        "WITH new (outbox_id, subscriber, subject, now) AS (VALUES {}) \
+         INSERT INTO deliveries (outbox_id, subscriber, subject, due_at) \
+         SELECT outbox_id, subscriber, subject, CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
+         WHERE d.subscriber = new.subscriber AND d.subject = new.subject AND d.parked_at IS NULL) \
+         THEN now ELSE now + {} END FROM new RETURNING id, due_at, outbox_id, subscriber",
+        rows(values.len() / 4, 4),
+        LEASE.as_millis(),
+    );
+    let mut claimed = Vec::new();
+    for mut row in transaction.query(&insert, values).await? {
+        let (id, due_at, outbox_id): (i64, i64, i64) = (row.next()?, row.next()?, row.next()?);
+        if due_at > now.0 {
+            let envelope = texts.get(&outbox_id).cloned().unwrap_or_default();
+            claimed.push(Delivery { id, subscriber: row.next()?, envelope, attempts: 0 });
+        }
+    }
+    claimed.sort_by_key(|delivery| delivery.id);
+    transaction.on_commit(move || relay::enqueue(claimed));
+    Ok(())
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::Engine(format!("the event cannot be written as JSON: {error}"))
+}
+
+/// `($1, $2), ($3, $4)` for two rows of two columns.
+fn rows(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let columns: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", columns.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// Claims up to a round of copies that are due, none of which has an earlier one of its subject with somebody else.
+pub(crate) async fn claim(database: &Database, now: Timestamp) -> Result<Vec<Delivery>> {
+    const DUE: &str = "d.due_at <= $1 AND d.parked_at IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries e \
+         WHERE e.subscriber = d.subscriber AND e.subject = d.subject AND e.id < d.id AND e.parked_at IS NULL \
+         AND e.due_at > $1)";
+    // Most of the time there is nothing to do, and finding that out must not take the write lock.
+    let any = database.query_one(&format!("SELECT 1 FROM deliveries d WHERE {DUE} LIMIT 1"), params![now.0]).await?;
+    if any.is_none() {
+        return Ok(Vec::new());
+    }
+    let claim = format!(
+        "UPDATE deliveries SET due_at = $1 + {} WHERE id IN (SELECT d.id FROM deliveries d WHERE {DUE} ORDER BY d.id LIMIT {ROUND}) \
+         RETURNING id, subscriber, (SELECT envelope FROM outbox WHERE outbox.id = deliveries.outbox_id), attempts",
+        LEASE.as_millis()
+    );
+    let mut claimed = database
+        .execute(Durability::Relaxed, &claim, params![now.0])
+        .await?
+        .into_iter()
+        .map(|mut row| {
+            Ok(Delivery { id: row.next()?, subscriber: row.next()?, envelope: row.next()?, attempts: row.next()? })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    claimed.sort_by_key(|delivery| delivery.id);
+    Ok(claimed)
+}
+
+/// Forgets copies that have arrived. If a power failure undoes it, they are delivered once more and have no effect.
+pub(crate) async fn delivered(database: &Database, ids: &[i64]) -> Result<()> {
+    database
+        .execute(Durability::Relaxed, &format!("DELETE FROM deliveries WHERE id IN {}", id_list(ids)), id_params(ids))
+        .await?;
+    Ok(())
+}
+
+/// Lets copies wait for their turn again, without counting an attempt.
+pub(crate) async fn release(database: &Database, ids: &[i64], now: Timestamp) -> Result<()> {
+    let mut values = params![now.0];
+    values.extend(id_params(ids));
+    let list = id_list_from(ids, 2);
+    database
+        .execute(Durability::Relaxed, &format!("UPDATE deliveries SET due_at = $1 WHERE id IN {list}"), values)
+        .await?;
+    Ok(())
+}
+
+/// Notes a failed attempt: to be tried again at `due_at`, or parked when that is `None`.
+pub(crate) async fn failed(
+    database: &Database,
+    id: i64,
+    error: &str,
+    due_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
+    let parked_at = due_at.is_none().then_some(now.0);
+    database
+        .execute(
+            Durability::Relaxed,
+            "UPDATE deliveries SET attempts = attempts + 1, due_at = $1, parked_at = $2, last_error = $3 WHERE id = $4",
+            params![due_at.unwrap_or(now).0, parked_at, error.chars().take(500).collect::<String>(), id],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The numbers of parameters are powers of two, so that few distinct statements are prepared.
+fn id_params(ids: &[i64]) -> Vec<Value> {
+    let last = ids.last().copied().unwrap_or(0);
+    let padding = std::iter::repeat_n(last, ids.len().next_power_of_two() - ids.len());
+    ids.iter().copied().chain(padding).map(Value::Integer).collect()
+}
+
+fn id_list(ids: &[i64]) -> String {
+    id_list_from(ids, 1)
+}
+
+fn id_list_from(ids: &[i64], first: usize) -> String {
+    let places: Vec<_> = (0..ids.len().next_power_of_two()).map(|place| format!("${}", place + first)).collect();
+    format!("({})", places.join(", "))
+}
+
+/// A copy that was given up: its subscriber refused it, attempt after attempt.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parked {
+    /// Names this copy for [`replay`].
+    pub id: i64,
+    /// Who refused it.
+    pub subscriber: String,
+    /// What it is about.
+    pub subject: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it was given up.
+    pub parked_at: Timestamp,
+    /// What the last attempt failed with.
+    pub last_error: Option<String>,
+    /// The event.
+    pub event: Envelope,
+}
+
+/// Parked copies with an id above `after`, oldest first.
+pub async fn parked(database: &Database, after: i64, limit: u32) -> Result<Vec<Parked>> {
+    let rows = database
+        .query(
+            "SELECT d.id, d.subscriber, d.subject, d.attempts, d.parked_at, d.last_error, o.envelope \
+             FROM deliveries d JOIN outbox o ON o.id = d.outbox_id \
+             WHERE d.parked_at IS NOT NULL AND d.id > $1 ORDER BY d.id LIMIT $2",
+            params![after, limit],
+        )
+        .await?;
+    let read = |mut row: Row| {
+        Ok(Parked {
+            id: row.next()?,
+            subscriber: row.next()?,
+            subject: row.next()?,
+            attempts: row.next()?,
+            parked_at: Timestamp(row.next()?),
+            last_error: row.next()?,
+            event: serde_json::from_str(&row.next::<String>()?).map_err(not_json)?,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Puts a parked copy back in line, with all its attempts before it. False when no such copy is parked.
+pub async fn replay(database: &Database, id: i64) -> Result<bool> {
+    let replayed = database
+        .execute(
+            Durability::Durable,
+            "UPDATE deliveries SET parked_at = NULL, attempts = 0, due_at = $1 WHERE id = $2 AND parked_at IS NOT NULL RETURNING id",
+            params![Timestamp::now().0, id],
+        )
+        .await?;
+    Ok(!replayed.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered_in_order_of_use() {
+        assert_eq!(rows(2, 3), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(id_list(&[7, 8, 9]), "($1, $2, $3, $4)");
+        assert_eq!(id_params(&[7, 8, 9]), params![7i64, 8i64, 9i64, 9i64]);
+    }
+}

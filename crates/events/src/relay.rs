@@ -1,0 +1,188 @@
+//! The relay: delivers copies of events to their subscribers, by service chaining.
+//!
+//! Each subscriber has a lane of its own, so that one that is slow or down holds up nobody else. While a lane is busy
+//! with a batch, what is emitted meanwhile collects in the queue and leaves as the next batch.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
+use futures::future::{Either, join_all, select};
+use http_body_util::BodyExt;
+use model::Timestamp;
+use store::Database;
+
+use crate::{
+    Receipt,
+    outbox::{self, Delivery, ROUND},
+};
+
+/// A subscriber that takes longer for a batch has failed it. Shorter than the lease of a claim.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// An answer longer than this is not a receipt.
+const LONGEST_RECEIPT: usize = 256 * 1024;
+
+#[derive(Default)]
+struct Lane {
+    queue: VecDeque<Delivery>,
+    running: bool,
+}
+
+thread_local! {
+    static LANES: RefCell<BTreeMap<String, Lane>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Half a second, doubled up to five minutes, twelve times: about twenty minutes, then the copy is parked.
+fn retry_after(attempts: u32) -> Option<Duration> {
+    ExponentialBuilder::new()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(300))
+        .with_max_times(12)
+        .build()
+        .nth(usize::try_from(attempts).unwrap_or(usize::MAX))
+}
+
+/// Queues copies that this instance has claimed.
+pub(crate) fn enqueue(claimed: Vec<Delivery>) {
+    LANES.with_borrow_mut(|lanes| {
+        for delivery in claimed {
+            lanes.entry(delivery.subscriber.clone()).or_default().queue.push_back(delivery);
+        }
+    });
+}
+
+/// True when this instance has queued copies that no lane is delivering yet.
+pub fn has_work() -> bool {
+    LANES.with_borrow(|lanes| lanes.values().any(|lane| !lane.running && !lane.queue.is_empty()))
+}
+
+/// Delivers what this instance has queued, then whatever became deliverable by it, until nothing is left.
+pub async fn relay(database: &Database) {
+    loop {
+        let ready = LANES.with_borrow_mut(|lanes| {
+            let ready = lanes.iter_mut().filter(|(_, lane)| !lane.running && !lane.queue.is_empty());
+            ready.map(|(subscriber, lane)| (lane.running = true, subscriber.clone()).1).collect::<Vec<_>>()
+        });
+        if ready.is_empty() {
+            return;
+        }
+        join_all(ready.iter().map(|subscriber| drain(database, subscriber))).await;
+        // Events of the same subjects may have waited for these, emitted here or by another instance.
+        claim(database).await;
+    }
+}
+
+/// Takes up whatever is due, whoever emitted it, and delivers it: retries, and what a dead instance left behind.
+pub async fn relay_due(database: &Database) {
+    claim(database).await;
+    relay(database).await;
+}
+
+async fn claim(database: &Database) {
+    match outbox::claim(database, Timestamp::now()).await {
+        Ok(claimed) => enqueue(claimed),
+        Err(error) => eprintln!("relay: cannot claim deliveries: {error}"),
+    }
+}
+
+/// Delivers one lane's queue, batch by batch.
+async fn drain(database: &Database, subscriber: &str) {
+    loop {
+        let batch: Vec<Delivery> = LANES.with_borrow_mut(|lanes| {
+            let Some(lane) = lanes.get_mut(subscriber) else { return Vec::new() };
+            let size = lane.queue.len().min(ROUND);
+            lane.running = size > 0;
+            lane.queue.drain(..size).collect()
+        });
+        if batch.is_empty() {
+            return;
+        }
+        let receipt = deliver(subscriber, &batch).await;
+        if let Err(error) = settle(database, &batch, receipt).await {
+            // Their claims expire, and they are delivered again.
+            eprintln!("relay: cannot note {} deliveries to {subscriber}: {error}", batch.len());
+        }
+    }
+}
+
+/// Hands a batch to its subscriber: what it refused, or why it could not be asked.
+async fn deliver(subscriber: &str, batch: &[Delivery]) -> Result<Receipt, String> {
+    let envelopes: Vec<&str> = batch.iter().map(|delivery| delivery.envelope.as_str()).collect();
+    let request = http::Request::post(format!("http://{subscriber}.spin.internal/internal/events"))
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(http_body_util::Full::new(Bytes::from(format!("[{}]", envelopes.join(",")))))
+        .map_err(|error| error.to_string())?;
+    let exchange = Box::pin(async {
+        let response = spin_sdk::http::send(request).await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = http_body_util::Limited::new(response.into_body(), LONGEST_RECEIPT)
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
+        if !status.is_success() {
+            return Err(format!("{subscriber} answered {status}"));
+        }
+        serde_json::from_slice(&body).map_err(|error| format!("{subscriber} sent no receipt: {error}"))
+    });
+    match select(exchange, Box::pin(spin_sdk::time::sleep(PATIENCE))).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(_) => Err(format!("{subscriber} did not answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// Notes what became of each copy of a batch.
+async fn settle(database: &Database, batch: &[Delivery], receipt: Result<Receipt, String>) -> store::Result<()> {
+    let now = Timestamp::now();
+    let mut arrived = Vec::new();
+    let mut waiting = Vec::new();
+    let mut failures = Vec::new();
+    match &receipt {
+        Ok(receipt) => {
+            for (position, delivery) in batch.iter().enumerate() {
+                match receipt.refused.iter().find(|refused| refused.position == position) {
+                    None => arrived.push(delivery.id),
+                    Some(refused) if refused.waiting => waiting.push(delivery.id),
+                    Some(refused) => failures.push((delivery, refused.error.as_str())),
+                }
+            }
+        }
+        Err(error) => failures.extend(batch.iter().map(|delivery| (delivery, error.as_str()))),
+    }
+    if !arrived.is_empty() {
+        outbox::delivered(database, &arrived).await?;
+    }
+    for (delivery, error) in failures {
+        let due_at = retry_after(delivery.attempts).map(|delay| now.after(delay));
+        let next = due_at.map_or_else(|| "parked".to_owned(), |due_at| format!("again at {due_at}"));
+        eprintln!("relay: {} to {}: {error}; {next}", delivery.id, delivery.subscriber);
+        outbox::failed(database, delivery.id, error, due_at, now).await?;
+    }
+    if !waiting.is_empty() {
+        outbox::release(database, &waiting, now).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_grow_and_end() {
+        let mut total = Duration::ZERO;
+        for attempt in 0..12 {
+            let delay = retry_after(attempt).unwrap();
+            assert!(delay >= Duration::from_millis(500));
+            assert!(delay <= Duration::from_secs(600));
+            total += delay;
+        }
+        assert!(total > Duration::from_secs(15 * 60));
+        assert_eq!(retry_after(12), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! What services tell each other: the payload of every event, and who hears it.
+//!
+//! Money in events is in major units with two decimals, as everywhere in JSON.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{Currency, Money, OrderId, PaymentId, ProductId, RefundId, Role, Timestamp, UserId};
+
+/// The payload of one type of event.
+pub trait Event: Serialize + DeserializeOwned {
+    /// The type's name on the wire, such as `ORDER_PLACED`.
+    const TYPE: &'static str;
+    /// Counts incompatible changes of the payload.
+    const VERSION: u32 = 1;
+    /// The services that react. Each gets its own copy, at least once, in order per subject.
+    const SUBSCRIBERS: &'static [&'static str];
+
+    /// What the event is about, such as `order/17`: events of one subject are delivered in order.
+    fn subject(&self) -> String;
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $wire:literal => [$($subscriber:literal),*], $kind:literal / $key:ident {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty,)+
+    })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+            #[serde(rename_all = "camelCase")]
+            pub struct $name { $($(#[$field_doc])* pub $field: $type,)+ }
+
+            impl Event for $name {
+                const TYPE: &'static str = $wire;
+                const SUBSCRIBERS: &'static [&'static str] = &[$($subscriber),*];
+                fn subject(&self) -> String { format!(concat!($kind, "/{}"), self.$key) }
+            }
+        )+
+
+        /// Every type of event with its subscribers.
+        pub const ALL: &[(&str, &[&str])] = &[$(($wire, &[$($subscriber),*]),)+];
+    };
+}
+
+events! {
+    /// Somebody has an account.
+    UserCreated = "USER_CREATED" => [], "user" / id {
+        /// The account.
+        id: UserId,
+        /// How it wants to be called.
+        name: String,
+        /// Its address.
+        email: String,
+        /// What it may do.
+        role: Role,
+        /// `active` or `suspended`.
+        account_status: String,
+    }
+
+    /// The catalog has a new product.
+    ProductCreated = "PRODUCT_CREATED" => ["inventory"], "product" / product_id {
+        /// The product.
+        product_id: ProductId,
+        /// Its name.
+        name: String,
+        /// The stock keeping unit, when the seller gave one.
+        sku: Option<String>,
+        /// The price of one.
+        price: Money,
+        /// The currency of the price.
+        currency: Currency,
+        /// Pieces on hand at the start.
+        stock: u32,
+    }
+
+    /// The catalog changed what it says of a product.
+    ProductUpdated = "PRODUCT_UPDATED" => ["inventory"], "product" / product_id {
+        /// The product.
+        product_id: ProductId,
+        /// Its name.
+        name: String,
+        /// The price of one.
+        price: Money,
+        /// The currency of the price.
+        currency: Currency,
+        /// Set when the seller also said how many pieces are on hand now.
+        stock: Option<u32>,
+    }
+
+    /// The product is no longer sold.
+    ProductDeleted = "PRODUCT_DELETED" => ["inventory"], "product" / product_id {
+        /// The product.
+        product_id: ProductId,
+    }
+
+    /// The number of pieces that can be ordered has changed.
+    StockChanged = "STOCK_CHANGED" => ["catalog"], "product" / product_id {
+        /// The product.
+        product_id: ProductId,
+        /// Pieces that can be ordered now.
+        available: i64,
+        /// Rises with every change: a lower one is old news.
+        version: i64,
+    }
+
+    /// A customer wants to buy.
+    OrderPlaced = "ORDER_PLACED" => ["inventory"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// What it asks for.
+        items: Vec<OrderedItem>,
+        /// What it costs.
+        total: Money,
+        /// The currency of the total.
+        currency: Currency,
+    }
+
+    /// Every piece of the order is held for it.
+    InventoryReserved = "INVENTORY_RESERVED" => ["orders"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+    }
+
+    /// The order asks for more than there is; nothing is held.
+    InventoryRejected = "INVENTORY_REJECTED" => ["orders"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// What is missing, for people.
+        reason: String,
+    }
+
+    /// The order holds its stock and may be paid.
+    OrderReserved = "ORDER_RESERVED" => ["payments"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// What is to be paid.
+        total: Money,
+        /// The currency of the total.
+        currency: Currency,
+        /// Set when the customer asked to be charged at once: the provider's token.
+        payment_token: Option<String>,
+    }
+
+    /// The money for the order is taken.
+    PaymentSucceeded = "PAYMENT_SUCCEEDED" => ["orders"], "order" / order_id {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The order it pays.
+        order_id: OrderId,
+        /// What was taken.
+        amount: Money,
+        /// Its currency.
+        currency: Currency,
+    }
+
+    /// No money was taken, and none will be.
+    PaymentFailed = "PAYMENT_FAILED" => ["orders"], "order" / order_id {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The order it would have paid.
+        order_id: OrderId,
+        /// The provider's word, such as `card_declined`.
+        reason: String,
+    }
+
+    /// Money went back to the customer.
+    PaymentRefunded = "PAYMENT_REFUNDED" => ["orders"], "order" / order_id {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The refund.
+        refund_id: RefundId,
+        /// The order that was paid.
+        order_id: OrderId,
+        /// What this refund gave back.
+        amount: Money,
+        /// Its currency.
+        currency: Currency,
+        /// True when nothing of the payment is left.
+        full: bool,
+    }
+
+    /// The order is paid: its stock is sold.
+    OrderPaid = "ORDER_PAID" => ["inventory"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// The payment.
+        payment_id: PaymentId,
+    }
+
+    /// The order ended without stock or without money.
+    OrderFailed = "ORDER_FAILED" => ["inventory", "payments"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// Why, for people.
+        reason: String,
+    }
+
+    /// The order was called off: stock comes back, money goes back.
+    OrderCancelled = "ORDER_CANCELLED" => ["inventory", "payments"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// Why, for people.
+        reason: String,
+        /// When.
+        cancelled_at: Timestamp,
+    }
+}
+
+/// One line of an order: what and how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderedItem {
+    /// The product.
+    pub product_id: ProductId,
+    /// How many, at least 1.
+    pub quantity: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_camel_case_and_name_their_subject() {
+        let event = PaymentFailed { payment_id: PaymentId(3), order_id: OrderId(17), reason: "card_declined".into() };
+        assert_eq!(event.subject(), "order/17");
+        assert_eq!(serde_json::to_string(&event).unwrap(), r#"{"paymentId":3,"orderId":17,"reason":"card_declined"}"#);
+    }
+
+    #[test]
+    fn every_type_has_one_name() {
+        let mut names: Vec<_> = ALL.iter().map(|(name, _)| name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

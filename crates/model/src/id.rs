@@ -1,0 +1,29 @@
+//! Ids are positive integers that fit 53 bits, so that JavaScript reads them exactly.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { self.0.fmt(f) }
+        }
+    )+};
+}
+
+id! {
+    /// An account.
+    UserId,
+    /// A product of the catalog.
+    ProductId,
+    /// An order.
+    OrderId,
+    /// A payment for an order.
+    PaymentId,
+    /// A refund of a payment.
+    RefundId,
+}

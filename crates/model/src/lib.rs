@@ -1,0 +1,75 @@
+//! The shop's vocabulary: what every service means by money, an id, a role, a state, an event.
+//!
+//! Pure data: no I/O, no clock, no randomness.
+
+pub mod event;
+mod id;
+mod money;
+mod order;
+mod payment;
+mod role;
+mod time;
+
+pub use id::{OrderId, PaymentId, ProductId, RefundId, UserId};
+pub use money::{Currency, InvalidCurrency, InvalidMoney, Money};
+pub use order::OrderStatus;
+pub use payment::PaymentStatus;
+pub use role::Role;
+pub use time::Timestamp;
+
+/// An unknown word where one of a fixed vocabulary is expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is not one of: {allowed}")]
+pub struct UnknownWord {
+    /// What was given.
+    pub word: String,
+    /// The words that would have been right, separated by commas.
+    pub allowed: String,
+}
+
+/// Declares an enum whose variants have one word each, the same in JSON, in SQL and in events.
+macro_rules! vocabulary {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(into = "&'static str", try_from = "std::borrow::Cow<'_, str>")]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in the order of its life.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// The word for this value in JSON, SQL and events.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::UnknownWord;
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                match word {
+                    $($word => Ok($name::$variant),)+
+                    _ => Err($crate::UnknownWord {
+                        word: word.chars().take(40).collect(),
+                        allowed: [$($word),+].join(", "),
+                    }),
+                }
+            }
+        }
+
+        impl TryFrom<std::borrow::Cow<'_, str>> for $name {
+            type Error = $crate::UnknownWord;
+            fn try_from(word: std::borrow::Cow<'_, str>) -> Result<Self, Self::Error> { word.parse() }
+        }
+
+        impl From<$name> for &'static str {
+            fn from(value: $name) -> Self { value.as_str() }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) }
+        }
+    };
+}
+pub(crate) use vocabulary;

@@ -1,0 +1,170 @@
+//! What a request says: its body, its path, its query. Each refusal is precise.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    response::{IntoResponse, Response},
+};
+use garde::Validate;
+use http::{StatusCode, header, request::Parts};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, FieldError};
+
+/// A JSON body. As an argument it is parsed and validated; as an answer it is rendered.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+impl<T> FromRequest<()> for Json<T>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &()) -> Result<Self, Error> {
+        let bytes = json_bytes(request, state).await?;
+        parse(&bytes).map(Json)
+    }
+}
+
+/// The bytes of a body that calls itself JSON. Bodies have a limit, set where the router is built.
+pub(crate) async fn json_bytes(request: Request, state: &()) -> Result<Bytes, Error> {
+    let json = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    });
+    if !json {
+        return Err(Error::UnsupportedMediaType);
+    }
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
+        _ => Error::Malformed("the body could not be read".into()),
+    })
+}
+
+/// Parses and validates: 400 for what is not JSON, 422 for JSON that is not what was asked for.
+pub(crate) fn parse<T>(bytes: &[u8]) -> Result<T, Error>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        let inner = error.inner();
+        if inner.is_data() {
+            // serde_json adds " at line L column C", which is noise beside the name of the field.
+            let message = inner.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            Error::invalid(if field == "." { String::new() } else { field }, message)
+        } else {
+            Error::Malformed(format!("the body is not JSON: {inner}"))
+        }
+    })?;
+    deserializer.end().map_err(|error| Error::Malformed(format!("the body is not JSON: {error}")))?;
+    validate(&value)?;
+    Ok(value)
+}
+
+fn validate<T: Validate<Context = ()>>(value: &T) -> Result<(), Error> {
+    value.validate().map_err(|report| {
+        let fields = report
+            .iter()
+            .map(|(path, error)| FieldError { field: camel_case(&path.to_string()), message: error.to_string() });
+        Error::Invalid(fields.collect())
+    })
+}
+
+/// garde names fields as Rust does, clients as JSON does.
+fn camel_case(path: &str) -> String {
+    let mut result = String::with_capacity(path.len());
+    let mut upper = false;
+    for character in path.chars() {
+        match character {
+            '_' => upper = true,
+            _ if upper => {
+                result.extend(character.to_uppercase());
+                upper = false;
+            }
+            _ => result.push(character),
+        }
+    }
+    result
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(error) => Error::from(error).into_response(),
+        }
+    }
+}
+
+/// The parameters of the path. What does not parse names nothing: 404.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<()> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &()) -> Result<Self, Error> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(value)| Path(value)).map_err(|_| Error::not_found("resource"))
+    }
+}
+
+/// The query string, parsed and validated.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+impl<T> FromRequestParts<()> for Query<T>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &()) -> Result<Self, Error> {
+        let query = axum::extract::Query::<T>::try_from_uri(&parts.uri)
+            .map_err(|rejection| Error::Malformed(rejection.body_text()))?;
+        validate(&query.0)?;
+        Ok(Query(query.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize, Validate)]
+    #[serde(rename_all = "camelCase")]
+    struct Line {
+        #[garde(range(min = 1, max = 1000))]
+        item_quantity: u32,
+    }
+
+    #[derive(Debug, serde::Deserialize, Validate)]
+    struct Form {
+        #[garde(dive, length(min = 1, max = 2))]
+        lines: Vec<Line>,
+    }
+
+    fn refusal(json: &str) -> Error {
+        parse::<Form>(json.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn refusals_name_the_field() {
+        assert!(matches!(refusal("{"), Error::Malformed(_)));
+        assert!(matches!(refusal(r#"{"lines":[{"itemQuantity":1}]} x"#), Error::Malformed(_)));
+        for (json, wanted) in [
+            (r#"{"lines":[{"itemQuantity":"1"}]}"#, "lines[0].itemQuantity"),
+            (r#"{"lines":[{"itemQuantity":-1}]}"#, "lines[0].itemQuantity"),
+            (r#"{"lines":[{"itemQuantity":0}]}"#, "lines[0].itemQuantity"),
+            (r#"{"lines":[]}"#, "lines"),
+        ] {
+            let Error::Invalid(fields) = refusal(json) else { panic!("{json}") };
+            assert_eq!(fields[0].field, wanted, "{json}");
+            assert!(!fields[0].message.contains("line "), "{json}");
+        }
+    }
+}

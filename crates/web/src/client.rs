@@ -1,0 +1,64 @@
+//! Calls to other services of the shop, by service chaining: no network in between.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use http::{Method, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, Result};
+
+/// A service that takes longer than this is not available.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// `GET http://<service>.spin.internal<path>` and its JSON. `None` on 404; 503 when the service does not answer.
+pub async fn get<T: DeserializeOwned>(service: &'static str, path: &str) -> Result<Option<T>> {
+    let (status, body) = send(service, Method::GET, path, Bytes::new()).await?;
+    read(service, status, &body)
+}
+
+/// `POST`s JSON and reads JSON. `None` on 404; 503 when the service does not answer.
+pub async fn post<T: DeserializeOwned>(service: &'static str, path: &str, body: &impl Serialize) -> Result<Option<T>> {
+    let body = Bytes::from(serde_json::to_vec(body)?);
+    let (status, body) = send(service, Method::POST, path, body).await?;
+    read(service, status, &body)
+}
+
+fn read<T: DeserializeOwned>(service: &'static str, status: StatusCode, body: &[u8]) -> Result<Option<T>> {
+    match status {
+        StatusCode::NOT_FOUND => Ok(None),
+        status if status.is_success() => Ok(Some(serde_json::from_slice(body)?)),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Err(Error::Unavailable(service.into())),
+        status => Err(Error::Internal(format!("{service} answered {status}"))),
+    }
+}
+
+async fn send(service: &'static str, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes)> {
+    let mut request = http::Request::builder().method(method).uri(format!("http://{service}.spin.internal{path}"));
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    if let Some(traceparent) = events::trace::current() {
+        request = request.header("traceparent", traceparent);
+    }
+    let request =
+        request.body(Full::new(body)).map_err(|error| Error::Internal(format!("{service}{path}: {error}")))?;
+    let exchange = Box::pin(async {
+        let response = spin_sdk::http::send(request).await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body =
+            Limited::new(response.into_body(), LONGEST_ANSWER).collect().await.map_err(|error| error.to_string())?;
+        Ok::<_, String>((status, body.to_bytes()))
+    });
+    match select(exchange, Box::pin(spin_sdk::time::sleep(PATIENCE))).await {
+        Either::Left((Ok(answer), _)) => Ok(answer),
+        Either::Left((Err(error), _)) => {
+            eprintln!("error: {service}{path}: {error}");
+            Err(Error::Unavailable(service.into()))
+        }
+        Either::Right(_) => Err(Error::Unavailable(service.into())),
+    }
+}

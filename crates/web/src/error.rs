@@ -1,0 +1,172 @@
+//! One error type, rendered once: RFC 9457 problem details.
+
+use std::borrow::Cow;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Its path, such as `items[0].quantity`.
+    pub field: String,
+    /// What it must be.
+    pub message: String,
+}
+
+/// Why a request was not answered as asked. Every variant has changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// 400: the request cannot be understood.
+    Malformed(String),
+    /// 401: nobody, or somebody whose token does not hold.
+    Unauthenticated(&'static str),
+    /// 403: known, but not allowed to.
+    Forbidden(&'static str),
+    /// 404: there is no such thing, or none that the caller may see. Names the thing.
+    NotFound(Cow<'static, str>),
+    /// 405: the resource does not do that.
+    MethodNotAllowed,
+    /// 409: it contradicts the present state. A word for programs, and a sentence for people.
+    Conflict(&'static str, String),
+    /// 413: the body is too long.
+    TooLarge,
+    /// 415: the body is of another type than JSON.
+    UnsupportedMediaType,
+    /// 422: understood, but fields are not what they must be.
+    Invalid(Vec<FieldError>),
+    /// 422: the idempotency key was used with another request.
+    KeyReused,
+    /// 429: too many requests; seconds until the next are welcome.
+    TooManyRequests(u64),
+    /// 503: a moment later it may work. Names what is not available.
+    Unavailable(Cow<'static, str>),
+    /// 500: a defect. The text is logged and never answered.
+    Internal(String),
+}
+
+impl Error {
+    /// 422 for one field.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    /// 404 for a thing, such as `order`.
+    pub const fn not_found(thing: &'static str) -> Self {
+        Self::NotFound(Cow::Borrowed(thing))
+    }
+
+    /// The status, a word for programs, and a sentence for people.
+    fn parts(&self) -> (StatusCode, &'static str, Cow<'_, str>) {
+        match self {
+            Error::Malformed(detail) => (StatusCode::BAD_REQUEST, "malformed", detail.into()),
+            Error::Unauthenticated(detail) => (StatusCode::UNAUTHORIZED, "unauthenticated", (*detail).into()),
+            Error::Forbidden(detail) => (StatusCode::FORBIDDEN, "forbidden", (*detail).into()),
+            Error::NotFound(thing) => (StatusCode::NOT_FOUND, "not-found", format!("{thing} not found").into()),
+            Error::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this resource does not do that".into())
+            }
+            Error::Conflict(code, detail) => (StatusCode::CONFLICT, code, detail.into()),
+            Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too long".into()),
+            Error::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "send application/json".into())
+            }
+            Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "some fields are not valid".into()),
+            Error::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "this Idempotency-Key was used with another request".into(),
+            ),
+            Error::TooManyRequests(seconds) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                format!("too many requests: try again in {seconds} s").into(),
+            ),
+            Error::Unavailable(what) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{what} is not available: try again").into())
+            }
+            Error::Internal(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "something went wrong on our side; the request id leads us to it".into(),
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::Internal(detail) => f.write_str(detail),
+            Error::Invalid(fields) => {
+                f.write_str("invalid:")?;
+                fields.iter().try_for_each(|field| write!(f, " {} {};", field.field, field.message))
+            }
+            other => f.write_str(&other.parts().2),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Busy => Error::Unavailable("the database".into()),
+            other => Error::Internal(format!("database: {other}")),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    /// For what we write ourselves or stored ourselves: a client's JSON goes through [`crate::Json`].
+    fn from(error: serde_json::Error) -> Self {
+        Error::Internal(format!("json: {error}"))
+    }
+}
+
+/// RFC 9457. `code` repeats the last part of `type` for those who do not like to parse URIs.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, code, detail) = self.parts();
+        if let Error::Internal(detail) = &self {
+            eprintln!("error: {detail}");
+        }
+        let problem = Problem {
+            r#type: format!("urn:bodega:problem:{code}"),
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: &detail,
+            code,
+            errors: if let Error::Invalid(errors) = &self { errors } else { &[] },
+        };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let headers = response.headers_mut();
+        match &self {
+            Error::Unauthenticated(_) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Error::TooManyRequests(seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+            }
+            Error::Unavailable(_) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

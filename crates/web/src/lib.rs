@@ -1,0 +1,28 @@
+//! What every service needs around its routes: serving, sign-in, errors, idempotency, paging, rate limits, headers,
+//! calls to other services.
+
+mod after;
+pub mod auth;
+mod body;
+pub mod client;
+mod error;
+mod handler;
+mod headers;
+pub mod idempotency;
+mod internal;
+mod page;
+mod rate_limit;
+mod service;
+pub mod variable;
+
+pub use after::after_response;
+pub use auth::Caller;
+pub use body::{Json, Path, Query};
+pub use error::{Error, FieldError};
+pub use handler::{delete, get, patch, post, put};
+pub use idempotency::{Answer, Once};
+pub use page::{Cursor, Page, PageQuery};
+pub use service::{Service, serve};
+
+/// What handlers and use cases return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

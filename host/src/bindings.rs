@@ -1,0 +1,21 @@
+//! Bindings generated from `wit/`: the interfaces of Spin that components reach through `spin-sdk`.
+
+use crate::capabilities::{key_value::StoreHandle, sqlite::Connection};
+
+mod generated {
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "platform",
+        imports: { default: async | trappable },
+        with: {
+            "spin:sqlite/sqlite.connection": super::Connection,
+            "spin:key-value/key-value.store": super::StoreHandle,
+        },
+    });
+}
+
+pub(crate) use generated::spin::{
+    key_value::key_value, sqlite::sqlite, variables::variables,
+};

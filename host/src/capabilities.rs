@@ -1,0 +1,6 @@
+//! What components may ask of the host, a module each.
+
+pub(crate) mod key_value;
+pub(crate) mod outbound_http;
+pub(crate) mod sqlite;
+pub(crate) mod variables;

@@ -1,0 +1,109 @@
+//! What a component has, shared by its instances, and what each instance has for itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::allowed_hosts::AllowedHosts;
+use crate::capabilities::key_value::KeyValueStore;
+use crate::capabilities::outbound_http::Hooks;
+use crate::capabilities::sqlite::DatabaseFile;
+use crate::control::{Gate, KillSwitch};
+use crate::output::Lines;
+use crate::runtime::Runtime;
+
+/// What all instances of a component share: its grants, resolved.
+pub(crate) struct Shared {
+    pub(crate) id: Arc<str>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) variables: HashMap<String, String>,
+    pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) databases: HashMap<String, Arc<DatabaseFile>>,
+    pub(crate) stores: HashMap<String, Arc<KeyValueStore>>,
+}
+
+/// The state of one instance.
+pub(crate) struct InstanceState {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) table: ResourceTable,
+    /// SQLite connections in `table`.
+    pub(crate) connections: usize,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+}
+
+/// Gives the capabilities their access to an [`InstanceState`].
+pub(crate) struct Data;
+
+impl HasData for Data {
+    type Data<'a> = &'a mut InstanceState;
+}
+
+impl InstanceState {
+    /// The state of a new instance, with the switch that ends it.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        let runtime = &shared.runtime;
+        let instance = runtime.next_instance();
+        let gate = Arc::new(Gate {
+            component: shared.id.clone(),
+            instance,
+            control: runtime.control.clone(),
+            sequence: runtime.sequence.clone(),
+            switch: Arc::new(KillSwitch::default()),
+        });
+        Self {
+            hooks: Hooks::new(shared.clone(), gate.clone()),
+            wasi: wasi(shared, instance),
+            http: WasiHttpCtx::new(),
+            table: ResourceTable::new(),
+            connections: 0,
+            shared: shared.clone(),
+            gate,
+        }
+    }
+}
+
+fn wasi(shared: &Shared, instance: u64) -> WasiCtx {
+    let runtime = &shared.runtime;
+    let output = Lines::new(&shared.id, runtime.quiet);
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.envs(&shared.environment)
+        .stdout(output.clone())
+        .stderr(output)
+        .wall_clock(runtime.clock.clone());
+    if let Some(seed) = runtime.random_seed {
+        // Instances must differ, or all of them would make the same ids.
+        let mut random = StdRng::seed_from_u64(seed ^ instance.rotate_left(32));
+        wasi.insecure_random_seed(u128::from(random.next_u64()))
+            .insecure_random(StdRng::seed_from_u64(random.next_u64()))
+            .secure_random(random);
+    }
+    wasi.build()
+}
+
+impl WasiView for InstanceState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for InstanceState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
