@@ -54,8 +54,7 @@ impl AllowedHosts {
             if matches!(entry, "" | "http://" | "https://") {
                 continue;
             }
-            let entry = Entry::parse(entry)
-                .with_context(|| format!("{entry:?} in allowed_outbound_hosts"))?;
+            let entry = Entry::parse(entry).with_context(|| format!("{entry:?} in allowed_outbound_hosts"))?;
             parsed.push(entry);
         }
         Ok(Self(parsed))
@@ -73,9 +72,8 @@ impl AllowedHosts {
         let Some(port) = authority.port_u16().or_else(|| default_port(scheme)) else {
             return false;
         };
-        let allowed = |entry: &Entry| {
-            entry.allows_scheme(scheme) && entry.ports.allows(port) && entry.host.allows(&host)
-        };
+        let allowed =
+            |entry: &Entry| entry.allows_scheme(scheme) && entry.ports.allows(port) && entry.host.allows(&host);
         self.0.iter().any(allowed)
     }
 
@@ -91,9 +89,7 @@ impl AllowedHosts {
 
 impl Entry {
     fn parse(entry: &str) -> Result<Self> {
-        let (scheme, rest) = entry
-            .split_once("://")
-            .context("has no scheme, such as http:// or *://")?;
+        let (scheme, rest) = entry.split_once("://").context("has no scheme, such as http:// or *://")?;
         let scheme = match scheme {
             "*" => None,
             name if !name.is_empty() && name.chars().all(char::is_alphabetic) => Some(name.into()),
@@ -105,11 +101,7 @@ impl Entry {
             Some((host, port)) if !port.ends_with(']') => (host, port),
             _ => (rest, ""),
         };
-        Ok(Self {
-            ports: PortRule::parse(port, scheme.as_deref())?,
-            host: HostRule::parse(host)?,
-            scheme,
-        })
+        Ok(Self { ports: PortRule::parse(port, scheme.as_deref())?, host: HostRule::parse(host)?, scheme })
     }
 
     fn allows_scheme(&self, scheme: &str) -> bool {
@@ -165,9 +157,7 @@ impl PortRule {
             return Ok(Self::Any);
         }
         if port.is_empty() {
-            let port = scheme
-                .and_then(default_port)
-                .context("needs a port: its scheme has no default one")?;
+            let port = scheme.and_then(default_port).context("needs a port: its scheme has no default one")?;
             return Ok(Self::Range(port.into(), u32::from(port) + 1));
         }
         let number = |text: &str| text.parse::<u16>().context("has an invalid port");

@@ -87,18 +87,11 @@ impl Loader<'_> {
             dependencies.push(Part {
                 name: name.clone(),
                 export: table.export.clone(),
-                inherit: if component.inherits_all() {
-                    Inherit::All
-                } else {
-                    table.inherit()
-                },
+                inherit: if component.inherits_all() { Inherit::All } else { table.inherit() },
                 bytes: self.read(path)?,
             });
         }
-        Ok(Parts {
-            component: self.read(component.source()?)?,
-            dependencies,
-        })
+        Ok(Parts { component: self.read(component.source()?)?, dependencies })
     }
 
     fn component(&self, id: &str) -> Result<&crate::manifest::Component> {
@@ -108,8 +101,7 @@ impl Loader<'_> {
 
     fn read(&self, source: &Path) -> Result<Vec<u8>> {
         let path = self.directory.join(source);
-        fs::read(&path)
-            .with_context(|| format!("cannot read {}; build the components first", path.display()))
+        fs::read(&path).with_context(|| format!("cannot read {}; build the components first", path.display()))
     }
 
     fn key(&self, parts: &Parts) -> String {
@@ -157,8 +149,7 @@ impl Loader<'_> {
             .map_err(anyhow::Error::from)
             .with_context(|| format!("cannot compile the component {id:?}"))?;
         let code = component.serialize().map_err(anyhow::Error::from)?;
-        fs::create_dir_all(self.cache)
-            .with_context(|| format!("cannot create the cache {}", self.cache.display()))?;
+        fs::create_dir_all(self.cache).with_context(|| format!("cannot create the cache {}", self.cache.display()))?;
         let file = self.cache_file(key);
         let unfinished = file.with_extension(format!("{}.part", std::process::id()));
         fs::write(&unfinished, code)
@@ -166,8 +157,7 @@ impl Loader<'_> {
             .with_context(|| format!("cannot write {}", file.display()))?;
         // Load it from there: a mapped file costs less memory than what the compiler leaves behind.
         drop(component);
-        self.cached(key)
-            .with_context(|| format!("cannot load what was just written to {}", file.display()))
+        self.cached(key).with_context(|| format!("cannot load what was just written to {}", file.display()))
     }
 }
 
@@ -180,10 +170,7 @@ fn componentize(bytes: &[u8]) -> Result<Vec<u8>> {
     }
     wit_component::ComponentEncoder::default()
         .module(bytes)?
-        .adapter(
-            WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
-            WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-        )?
+        .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
         .validate(true)
         .encode()
         .context("cannot make a component of this core module")

@@ -1,7 +1,5 @@
 //! Bindings generated from `wit/`: the interfaces of Spin that components reach through `spin-sdk`.
 
-use crate::capabilities::{key_value::StoreHandle, sqlite::Connection};
-
 mod generated {
     #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
@@ -10,12 +8,10 @@ mod generated {
         world: "platform",
         imports: { default: async | trappable },
         with: {
-            "spin:sqlite/sqlite.connection": super::Connection,
-            "spin:key-value/key-value.store": super::StoreHandle,
+            "spin:sqlite/sqlite.connection": crate::capabilities::sqlite::Connection,
+            "spin:key-value/key-value.store": crate::capabilities::key_value::StoreHandle,
         },
     });
 }
 
-pub(crate) use generated::spin::{
-    key_value::key_value, sqlite::sqlite, variables::variables,
-};
+pub(crate) use generated::spin::{key_value::key_value, sqlite::sqlite, variables::variables};

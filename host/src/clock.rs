@@ -29,9 +29,7 @@ impl Clock {
 
     /// The time that guests see now, since the Unix epoch.
     pub fn now(&self) -> Duration {
-        let real = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         real + Duration::from_millis(self.offset_millis.load(Ordering::SeqCst))
     }
 }

@@ -110,20 +110,10 @@ pub(crate) fn check_imports(component: &Component) -> Result<()> {
 }
 
 fn is_offered(import: &str) -> bool {
-    const OWN: [&str; 3] = [
-        "spin:sqlite/sqlite@3.1.0",
-        "spin:key-value/key-value@3.0.0",
-        "spin:variables/variables@3.0.0",
-    ];
-    const WASI: [&str; 7] = [
-        "wasi:cli/",
-        "wasi:clocks/",
-        "wasi:filesystem/",
-        "wasi:http/",
-        "wasi:io/",
-        "wasi:random/",
-        "wasi:sockets/",
-    ];
+    const OWN: [&str; 3] =
+        ["spin:sqlite/sqlite@3.1.0", "spin:key-value/key-value@3.0.0", "spin:variables/variables@3.0.0"];
+    const WASI: [&str; 7] =
+        ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
     let version = import.split_once('@').map_or("", |(_, version)| version);
     let released = version.starts_with("0.2.") || version == "0.3.0";
     let wasi = WASI.iter().any(|package| import.starts_with(package));

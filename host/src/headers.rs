@@ -23,12 +23,7 @@ pub(crate) fn strip_forged(headers: &mut HeaderMap) {
 
 /// Sets the headers of a matched request, in place of any that the client has sent under these
 /// names. (Spin 4.1 appends its own after the client's: a component should read the last value.)
-pub(crate) fn insert_spin_headers(
-    headers: &mut HeaderMap,
-    uri: &Uri,
-    matched: &RouteMatch<'_>,
-    client: SocketAddr,
-) {
+pub(crate) fn insert_spin_headers(headers: &mut HeaderMap, uri: &Uri, matched: &RouteMatch<'_>, client: SocketAddr) {
     remove_parameters(headers);
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let full_url = format!(
@@ -61,11 +56,7 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 }
 
 fn remove_parameters(headers: &mut HeaderMap) {
-    let forged: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with(PARAMETER))
-        .cloned()
-        .collect();
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(PARAMETER)).cloned().collect();
     for name in forged {
         headers.remove(name);
     }

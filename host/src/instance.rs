@@ -75,10 +75,7 @@ fn wasi(shared: &Shared, instance: u64) -> WasiCtx {
     let runtime = &shared.runtime;
     let output = Lines::new(&shared.id, runtime.quiet);
     let mut wasi = WasiCtxBuilder::new();
-    wasi.envs(&shared.environment)
-        .stdout(output.clone())
-        .stderr(output)
-        .wall_clock(runtime.clock.clone());
+    wasi.envs(&shared.environment).stdout(output.clone()).stderr(output).wall_clock(runtime.clock.clone());
     if let Some(seed) = runtime.random_seed {
         // Instances must differ, or all of them would make the same ids.
         let mut random = StdRng::seed_from_u64(seed ^ instance.rotate_left(32));
@@ -91,19 +88,12 @@ fn wasi(shared: &Shared, instance: u64) -> WasiCtx {
 
 impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
 impl WasiHttpView for InstanceState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            hooks: &mut self.hooks,
-            table: &mut self.table,
-            ctx: &mut self.http,
-        }
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }

@@ -1,1 +1,120 @@
-fn main() {}
+//! The command line of the host.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bodega_host::{Host, Options};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Requests come and go with many small allocations; this allocator is faster at them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A small Spin-compatible host, for development and tests.
+#[derive(Parser)]
+#[command(name = "bodega-host", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the application of a manifest.
+    Up(Up),
+}
+
+#[derive(Args)]
+struct Up {
+    /// Where to serve.
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The manifest, or its directory.
+    #[arg(long, short = 'f', default_value = "spin.toml", value_name = "FILE")]
+    manifest: PathBuf,
+    /// Where SQLite databases and key-value stores are, by label.
+    #[arg(long, value_name = "FILE")]
+    runtime_config_file: Option<PathBuf>,
+    /// Where the stores with the label `default` are [default: .spin beside the manifest].
+    #[arg(long, value_name = "DIRECTORY")]
+    state_dir: Option<PathBuf>,
+    /// Where compiled components are kept [default: bodega-host in your cache directory].
+    #[arg(long, value_name = "DIRECTORY")]
+    cache_dir: Option<PathBuf>,
+    /// The value of an application variable.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    variable: Vec<(String, String)>,
+    /// Print nothing, not even the output of components.
+    #[arg(long, short)]
+    quiet: bool,
+    /// How many requests an instance serves before a new one takes its place.
+    #[arg(long, default_value_t = 128, value_name = "NUMBER")]
+    max_instance_reuse: usize,
+    /// How many requests an instance serves at a time.
+    #[arg(long, default_value_t = 16, value_name = "NUMBER")]
+    max_concurrent: usize,
+    /// How often components with a `tool.bodega.tick` in the manifest get one; 0 is never.
+    #[arg(long, default_value_t = 1000, value_name = "MILLISECONDS")]
+    tick_interval_ms: u64,
+    /// How long an instance may take for a request.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    request_timeout: u64,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Up {
+    fn options(self) -> Options {
+        let mut options = Options::new(self.manifest);
+        options.listen = self.listen;
+        options.runtime_config = self.runtime_config_file;
+        options.state_dir = self.state_dir.unwrap_or(options.state_dir);
+        options.cache_dir = self.cache_dir.unwrap_or(options.cache_dir);
+        options.variables = BTreeMap::from_iter(self.variable);
+        options.quiet = self.quiet;
+        options.max_instance_reuse = self.max_instance_reuse;
+        options.max_concurrent = self.max_concurrent;
+        options.request_timeout = Duration::from_secs(self.request_timeout);
+        options.tick_interval = match self.tick_interval_ms {
+            0 => None,
+            millis => Some(Duration::from_millis(millis)),
+        };
+        options
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Command::Up(up) = Cli::parse().command;
+    let quiet = up.quiet;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle signals")?;
+    let host = Host::start(up.options()).await?;
+    if !quiet {
+        announce(&host);
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    if !quiet {
+        eprintln!("Stopping");
+    }
+    host.stop().await
+}
+
+fn announce(host: &Host) {
+    eprintln!("Serving {}", host.url());
+    let routes = host.routes();
+    let width = routes.iter().map(|(route, _)| route.len()).max();
+    for (route, component) in routes {
+        eprintln!("  {route:width$}  {component}", width = width.unwrap_or(0));
+    }
+}

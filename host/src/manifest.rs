@@ -93,8 +93,8 @@ pub(crate) struct PrivateRoute {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Component {
     source: toml::Value,
-    #[serde(default)]
-    pub(crate) description: String,
+    #[serde(default, rename = "description")]
+    _description: String,
     #[serde(default)]
     pub(crate) variables: Map<String>,
     #[serde(default)]
@@ -129,7 +129,7 @@ pub(crate) enum Dependency {
     /// A table; see [`DependencyTable`].
     Table(DependencyTable),
     /// `"name" = "1.2.3"`, a package of a registry.
-    Version(String),
+    Version(#[expect(dead_code, reason = "tells the shapes apart")] String),
 }
 
 /// A dependency that is another component of the manifest, or a file.
@@ -172,21 +172,14 @@ impl Manifest {
     /// If the file cannot be read, is not a version 2 manifest, has a field that nobody knows, or
     /// uses a feature of Spin that this host lacks; the message names the field.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!(
-                "cannot read the manifest {}; --manifest names another",
-                path.display()
-            )
-        })?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the manifest {}; --manifest names another", path.display()))?;
         Self::parse(&text).with_context(|| format!("in the manifest {}", path.display()))
     }
 
     fn parse(text: &str) -> Result<Self> {
         let mut manifest: Self = toml::from_str(text)?;
-        ensure!(
-            manifest.spin_manifest_version == toml::Value::Integer(2),
-            "spin_manifest_version must be 2"
-        );
+        ensure!(manifest.spin_manifest_version == toml::Value::Integer(2), "spin_manifest_version must be 2");
         if let Some(name) = manifest.application.trigger.keys().next() {
             return Err(unsupported(&format!("application.trigger.{name}")));
         }
@@ -207,9 +200,10 @@ impl Manifest {
             let Some(id) = &dependency.table(name)?.component else {
                 continue;
             };
-            let target = self.components.get(id).with_context(|| {
-                format!("dependency {name:?} names the component {id:?}, which does not exist")
-            })?;
+            let target = self
+                .components
+                .get(id)
+                .with_context(|| format!("dependency {name:?} names the component {id:?}, which does not exist"))?;
             if let Some(field) = target.configured_field() {
                 bail!(
                     "dependency {name:?} names the component {id:?}, which sets {field}: a \
@@ -230,10 +224,7 @@ impl Manifest {
                 http.push(self.http_trigger(table.clone())?);
             }
         }
-        ensure!(
-            !http.is_empty(),
-            "there is no [[trigger.http]]: nothing would be served"
-        );
+        ensure!(!http.is_empty(), "there is no [[trigger.http]]: nothing would be served");
         Ok(http)
     }
 
@@ -247,15 +238,11 @@ impl Manifest {
             return Err(unsupported("an inline component of [[trigger.http]]"));
         }
         let shown = table.to_string();
-        let trigger: HttpTrigger = table
-            .try_into()
-            .with_context(|| format!("in the [[trigger.http]] with {shown}"))?;
+        let trigger: HttpTrigger = table.try_into().with_context(|| format!("in the [[trigger.http]] with {shown}"))?;
         if let Some(executor) = &trigger.executor {
             let kind = executor.get("type").and_then(toml::Value::as_str);
             if !matches!(kind, Some("http" | "spin")) {
-                return Err(unsupported(&format!(
-                    "executor {executor} of [[trigger.http]]"
-                )));
+                return Err(unsupported(&format!("executor {executor} of [[trigger.http]]")));
             }
         }
         if let Route::Private(PrivateRoute { private: false }) = trigger.route {
@@ -333,8 +320,7 @@ impl Component {
             return Ok(None);
         };
         let path = value.as_str().filter(|path| path.starts_with('/'));
-        path.map(Some)
-            .context("tool.bodega.tick must be a path that starts with a slash")
+        path.map(Some).context("tool.bodega.tick must be a path that starts with a slash")
     }
 }
 
@@ -342,9 +328,7 @@ impl Dependency {
     pub(crate) fn table(&self, name: &str) -> Result<&DependencyTable> {
         match self {
             Self::Table(table) => Ok(table),
-            Self::Version(_) => Err(unsupported(&format!(
-                "dependency {name:?} from a package registry"
-            ))),
+            Self::Version(_) => Err(unsupported(&format!("dependency {name:?} from a package registry"))),
         }
     }
 
@@ -357,14 +341,9 @@ impl DependencyTable {
     fn check(&self, name: &str) -> Result<()> {
         let remote = [&self.version, &self.registry, &self.package, &self.url];
         if remote.into_iter().any(Option::is_some) {
-            return Err(unsupported(&format!(
-                "dependency {name:?} from a registry or URL"
-            )));
+            return Err(unsupported(&format!("dependency {name:?} from a registry or URL")));
         }
-        ensure!(
-            self.component.is_some() != self.path.is_some(),
-            "needs either `component` or `path`"
-        );
+        ensure!(self.component.is_some() != self.path.is_some(), "needs either `component` or `path`");
         let whole_package = name.contains(':') && !name.contains('/');
         ensure!(
             !(whole_package && self.export.is_some()),

@@ -27,11 +27,7 @@ struct Buffer {
 impl Lines {
     /// Lines of this component; with `quiet` they go nowhere.
     pub(crate) fn new(component: &str, quiet: bool) -> Self {
-        Self(Arc::new(Mutex::new(Buffer {
-            prefix: format!("[{component}] "),
-            quiet,
-            line: Vec::new(),
-        })))
+        Self(Arc::new(Mutex::new(Buffer { prefix: format!("[{component}] "), quiet, line: Vec::new() })))
     }
 
     fn push(&self, bytes: &[u8]) {
@@ -108,11 +104,7 @@ impl Pollable for Lines {
 }
 
 impl AsyncWrite for Lines {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.push(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

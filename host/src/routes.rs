@@ -42,20 +42,12 @@ pub(crate) struct RouteMatch<'a> {
 impl<'a> RouteMatch<'a> {
     /// The match of a service-chained request: as if the component had the route `/...`.
     pub(crate) fn chained(component: &'a str, path: &str) -> Self {
-        Self {
-            component,
-            raw_route: "/...",
-            based_route: "/...",
-            path_info: path.to_owned(),
-            parameters: Vec::new(),
-        }
+        Self { component, raw_route: "/...", based_route: "/...", path_info: path.to_owned(), parameters: Vec::new() }
     }
 
     /// The route as the manifest has it, without a trailing wildcard.
     pub(crate) fn raw_route_or_prefix(&self) -> &'a str {
-        self.raw_route
-            .strip_suffix("/...")
-            .unwrap_or(self.raw_route)
+        self.raw_route.strip_suffix("/...").unwrap_or(self.raw_route)
     }
 }
 
@@ -89,15 +81,9 @@ impl Router {
         let mut router = routefinder::Router::new();
         for (route, component) in &listed {
             let (spec, target) = parse(route, component)?;
-            router
-                .add(spec, target)
-                .map_err(|error| anyhow!("the route {route:?} of {component}: {error}"))?;
+            router.add(spec, target).map_err(|error| anyhow!("the route {route:?} of {component}: {error}"))?;
         }
-        Ok(Self {
-            router,
-            listed,
-            warnings,
-        })
+        Ok(Self { router, listed, warnings })
     }
 
     /// The public routes and their components, in the order of the manifest.
@@ -115,17 +101,12 @@ impl Router {
         let found = self.router.best_match(path)?;
         let target = found.handler();
         let captures = found.captures();
-        let parameters = captures
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let parameters = captures.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         Some(RouteMatch {
             component: &target.component,
             raw_route: &target.raw,
             based_route: &target.based,
-            path_info: captures
-                .wildcard()
-                .map(|rest| path_info(rest, path))
-                .unwrap_or_default(),
+            path_info: captures.wildcard().map(|rest| path_info(rest, path)).unwrap_or_default(),
             parameters: parameters.collect(),
         })
     }
@@ -139,13 +120,8 @@ fn parse(route: &str, component: &str) -> Result<(RouteSpec, Target)> {
         Some(prefix) => format!("{prefix}/*"),
         None => based.clone(),
     };
-    let spec = RouteSpec::try_from(pattern)
-        .map_err(|error| anyhow!("the route {route:?} of {component}: {error}"))?;
-    let target = Target {
-        component: component.to_owned(),
-        raw: route.to_owned(),
-        based,
-    };
+    let spec = RouteSpec::try_from(pattern).map_err(|error| anyhow!("the route {route:?} of {component}: {error}"))?;
+    let target = Target { component: component.to_owned(), raw: route.to_owned(), based };
     Ok((spec, target))
 }
 

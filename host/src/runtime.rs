@@ -19,8 +19,7 @@ use crate::routes::RouteMatch;
 use crate::worker::Factory;
 
 /// The address that a service-chained request comes from, as in Spin.
-const CHAINED_CLIENT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+const CHAINED_CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// What all components of a host share.
 pub(crate) struct Runtime {
@@ -55,11 +54,7 @@ impl Runtime {
     /// # Errors
     ///
     /// If there is no component of that name with an HTTP trigger.
-    pub(crate) async fn chain(
-        &self,
-        component: &str,
-        request: Request<WasiBody>,
-    ) -> Result<Response<WasiBody>, Error> {
+    pub(crate) async fn chain(&self, component: &str, request: Request<WasiBody>) -> Result<Response<WasiBody>, Error> {
         let application = self.application.get().and_then(|(_, weak)| weak.upgrade());
         let unknown = || {
             let message = format!("no component {component:?} with an HTTP trigger");
@@ -137,6 +132,12 @@ impl Lifecycle {
             self.living().values().for_each(|switch| switch.kill());
             _ = tokio::time::timeout(bound, self.all_dead()).await;
         }
+    }
+
+    /// Ends all instances, without waiting for them.
+    pub(crate) fn abandon(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        self.living().values().for_each(|switch| switch.kill());
     }
 
     async fn all_dead(&self) {

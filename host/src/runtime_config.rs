@@ -62,24 +62,16 @@ impl RuntimeConfig {
     /// # Errors
     ///
     /// If the file cannot be read or uses what this host lacks.
-    pub(crate) fn read(
-        file: Option<&Path>,
-        state_dir: &Path,
-        data_root: Option<&Path>,
-    ) -> Result<Self> {
+    pub(crate) fn read(file: Option<&Path>, state_dir: &Path, data_root: Option<&Path>) -> Result<Self> {
         let parsed = match file {
             None => File::default(),
-            Some(path) => parse(path)
-                .with_context(|| format!("in the runtime configuration {}", path.display()))?,
+            Some(path) => parse(path).with_context(|| format!("in the runtime configuration {}", path.display()))?,
         };
         let state_dir = parsed.state_dir.clone().unwrap_or(state_dir.to_owned());
         Ok(Self {
             file: parsed,
             sqlite_base: std::env::current_dir().context("no working directory")?,
-            key_value_base: file
-                .and_then(Path::parent)
-                .map(Path::to_owned)
-                .unwrap_or_default(),
+            key_value_base: file.and_then(Path::parent).map(Path::to_owned).unwrap_or_default(),
             state_dir,
             data_root: data_root.map(Path::to_owned),
         })
@@ -91,13 +83,7 @@ impl RuntimeConfig {
     ///
     /// If the label is not configured.
     pub(crate) fn sqlite(&self, label: &str) -> Result<Location> {
-        self.locate(
-            "sqlite_database",
-            &self.file.sqlite_database,
-            label,
-            &self.sqlite_base,
-            "sqlite_db.db",
-        )
+        self.locate("sqlite_database", &self.file.sqlite_database, label, &self.sqlite_base, "sqlite_db.db")
     }
 
     /// The location of the key-value store with this label.
@@ -106,13 +92,7 @@ impl RuntimeConfig {
     ///
     /// If the label is not configured.
     pub(crate) fn key_value(&self, label: &str) -> Result<Location> {
-        self.locate(
-            "key_value_store",
-            &self.file.key_value_store,
-            label,
-            &self.key_value_base,
-            "sqlite_key_value.db",
-        )
+        self.locate("key_value_store", &self.file.key_value_store, label, &self.key_value_base, "sqlite_key_value.db")
     }
 
     fn locate(
@@ -134,10 +114,7 @@ impl RuntimeConfig {
             (None, Some(store)) => store.path.as_ref().map(|path| base.join(path)),
             (None, None) => Some(self.state_dir.join(default_file)),
         };
-        Ok(Location {
-            path,
-            allow_attach: store.is_some_and(|store| store.allow_attach_file),
-        })
+        Ok(Location { path, allow_attach: store.is_some_and(|store| store.allow_attach_file) })
     }
 }
 
@@ -156,10 +133,7 @@ fn parse(path: &Path) -> Result<File> {
     }
     for (label, store) in file.sqlite_database.iter().chain(&file.key_value_store) {
         if store.kind != "spin" {
-            return Err(unsupported(&format!(
-                "type {:?} of the store {label:?}",
-                store.kind
-            )));
+            return Err(unsupported(&format!("type {:?} of the store {label:?}", store.kind)));
         }
     }
     Ok(file)

@@ -13,13 +13,9 @@ pub(crate) fn render(template: &str, values: &BTreeMap<String, String>) -> Resul
     let mut rendered = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((literal, tail)) = rest.split_once("{{") {
-        let (name, tail) = tail
-            .split_once("}}")
-            .with_context(|| format!("'{{{{' is not closed in {template:?}"))?;
+        let (name, tail) = tail.split_once("}}").with_context(|| format!("'{{{{' is not closed in {template:?}"))?;
         let name = name.trim();
-        let value = values
-            .get(name)
-            .with_context(|| format!("unknown variable {name:?} in {template:?}"))?;
+        let value = values.get(name).with_context(|| format!("unknown variable {name:?} in {template:?}"))?;
         rendered.push_str(literal);
         rendered.push_str(value);
         rest = tail;
@@ -33,9 +29,7 @@ mod tests {
     use super::*;
 
     fn values() -> BTreeMap<String, String> {
-        [("a", "1"), ("b", "{{ a }}")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into()
+        [("a", "1"), ("b", "{{ a }}")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
     #[test]

@@ -65,9 +65,7 @@ fn dotenv(path: &Path) -> Result<HashMap<String, String>> {
     if !path.exists() {
         return Ok(HashMap::new());
     }
-    dotenvy::from_path_iter(path)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("cannot read {}", path.display()))
+    dotenvy::from_path_iter(path).and_then(Iterator::collect).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// What a component gets for its own `variables`, by name.
@@ -100,10 +98,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         "must not end with an underscore"
     } else if name.contains("__") {
         "must not contain two underscores in a row"
-    } else if !name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-    {
+    } else if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
         "must consist of lowercase ASCII letters, digits and underscores"
     } else {
         return Ok(());

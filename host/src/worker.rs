@@ -45,14 +45,8 @@ impl HandlerState for Factory {
             store,
             proxy,
             view: InstanceState::http,
-            expiration: Expiration {
-                shared: self.shared.clone(),
-                switch,
-                sleep: Box::pin(tokio::time::sleep(IDLE)),
-            },
-            state: Policy {
-                shared: self.shared.clone(),
-            },
+            expiration: Expiration { shared: self.shared.clone(), switch, sleep: Box::pin(tokio::time::sleep(IDLE)) },
+            state: Policy { shared: self.shared.clone() },
         })
     }
 }
@@ -65,22 +59,13 @@ pub(crate) struct Expiration {
 }
 
 impl WorkerExpiration for Expiration {
-    fn poll(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        status: WorkerStatus,
-        since: Instant,
-    ) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>, status: WorkerStatus, since: Instant) -> Poll<()> {
         self.switch.register(context.waker());
         let idle = status == WorkerStatus::Idle;
         if self.switch.is_killed() || (idle && self.shared.runtime.lifecycle.is_draining()) {
             return Poll::Ready(());
         }
-        let allowed = if idle {
-            IDLE
-        } else {
-            self.shared.runtime.request_timeout
-        };
+        let allowed = if idle { IDLE } else { self.shared.runtime.request_timeout };
         // The timer is set anew only when it has run out, not at each request. It is never set for
         // later than `IDLE`, so that it is in time whatever the status is by then.
         while self.sleep.as_mut().poll(context).is_ready() {

@@ -34,23 +34,18 @@ pub(super) fn compose(parts: &Parts) -> Result<Vec<u8>> {
             part.name,
             imports.join(", ")
         );
-        let (part_world, part_instance) = dependency(&mut graph, index, part)
-            .with_context(|| format!("dependency {:?}", part.name))?;
+        let (part_world, part_instance) =
+            dependency(&mut graph, index, part).with_context(|| format!("dependency {:?}", part.name))?;
         for import in matched {
             let before = arguments.insert(import, (part, part_world, part_instance));
             if let Some((other, ..)) = before {
-                bail!(
-                    "the dependencies {:?} and {:?} both match the import {import:?}",
-                    other.name,
-                    part.name
-                );
+                bail!("the dependencies {:?} and {:?} both match the import {import:?}", other.name, part.name);
             }
         }
     }
     for (import, (part, part_world, part_instance)) in arguments {
         let export = part.export.as_deref().unwrap_or(import);
-        check_type(&graph, world, import, part_world, export)
-            .with_context(|| format!("dependency {:?}", part.name))?;
+        check_type(&graph, world, import, part_world, export).with_context(|| format!("dependency {:?}", part.name))?;
         let argument = graph.alias_instance_export(part_instance, export)?;
         graph.set_instantiation_argument(instance, import, argument)?;
     }
@@ -58,11 +53,7 @@ pub(super) fn compose(parts: &Parts) -> Result<Vec<u8>> {
     Ok(graph.encode(EncodeOptions::default())?)
 }
 
-fn register(
-    graph: &mut CompositionGraph,
-    name: &str,
-    bytes: Vec<u8>,
-) -> Result<(WorldId, NodeId)> {
+fn register(graph: &mut CompositionGraph, name: &str, bytes: Vec<u8>) -> Result<(WorldId, NodeId)> {
     let package = Package::from_bytes(name, None, bytes, graph.types_mut())?;
     let world = package.ty();
     let package = graph.register_package(package)?;
@@ -71,11 +62,7 @@ fn register(
 
 /// Adds a dependency whose imports of capabilities that it does not inherit are renamed, so that the
 /// host can tell them from its parent's and refuse them.
-fn dependency(
-    graph: &mut CompositionGraph,
-    index: usize,
-    part: &Part,
-) -> Result<(WorldId, NodeId)> {
+fn dependency(graph: &mut CompositionGraph, index: usize, part: &Part) -> Result<(WorldId, NodeId)> {
     let bytes = componentize(&part.bytes)?;
     let (world, instance) = register(graph, &format!("bodega:dependency{index}"), bytes)?;
     let imports: Vec<(String, ItemKind)> = graph.types()[world]
@@ -91,22 +78,10 @@ fn dependency(
     Ok((world, instance))
 }
 
-fn check_type(
-    graph: &CompositionGraph,
-    world: WorldId,
-    import: &str,
-    part_world: WorldId,
-    export: &str,
-) -> Result<()> {
+fn check_type(graph: &CompositionGraph, world: WorldId, import: &str, part_world: WorldId, export: &str) -> Result<()> {
     let types = graph.types();
-    let offered = types[part_world]
-        .exports
-        .get(export)
-        .with_context(|| format!("does not export {export:?}"))?;
-    let wanted = types[world]
-        .imports
-        .get(import)
-        .with_context(|| format!("nobody imports {import:?}"))?;
+    let offered = types[part_world].exports.get(export).with_context(|| format!("does not export {export:?}"))?;
+    let wanted = types[world].imports.get(import).with_context(|| format!("nobody imports {import:?}"))?;
     SubtypeChecker::new(&mut Default::default())
         .is_subtype(*offered, types, *wanted, types)
         .with_context(|| format!("its export {export:?} does not fit the import {import:?}"))

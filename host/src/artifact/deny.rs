@@ -38,35 +38,15 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
     ),
     ("environment", &["wasi:cli/environment"]),
     ("files", &["wasi:filesystem/preopens"]),
-    (
-        "key_value_stores",
-        &[
-            "fermyon:spin/key-value",
-            "spin:key-value/key-value",
-            "wasi:keyvalue/store",
-        ],
-    ),
-    (
-        "sqlite_databases",
-        &["fermyon:spin/sqlite", "spin:sqlite/sqlite"],
-    ),
-    (
-        "variables",
-        &[
-            "fermyon:spin/config",
-            "fermyon:spin/variables",
-            "spin:variables/variables",
-            "wasi:config/store",
-        ],
-    ),
+    ("key_value_stores", &["fermyon:spin/key-value", "spin:key-value/key-value", "wasi:keyvalue/store"]),
+    ("sqlite_databases", &["fermyon:spin/sqlite", "spin:sqlite/sqlite"]),
+    ("variables", &["fermyon:spin/config", "fermyon:spin/variables", "spin:variables/variables", "wasi:config/store"]),
 ];
 
 /// Whether a dependency that inherits this much may not use this import.
 pub(super) fn is_denied(import: &str, inherit: &Inherit) -> bool {
     let interface = import.split('@').next().unwrap_or(import);
-    let grant = CAPABILITIES
-        .iter()
-        .find(|(_, interfaces)| interfaces.contains(&interface));
+    let grant = CAPABILITIES.iter().find(|(_, interfaces)| interfaces.contains(&interface));
     match (grant, inherit) {
         (None, _) | (_, Inherit::All) => false,
         (Some((grant, _)), Inherit::Some(inherited)) => !inherited.iter().any(|name| name == grant),
@@ -91,10 +71,7 @@ pub(crate) fn is_denied_name(import: &str) -> bool {
 /// # Errors
 ///
 /// If an import is not an interface.
-pub(crate) fn define<T: Send + 'static>(
-    linker: &mut Linker<T>,
-    component: &Component,
-) -> Result<()> {
+pub(crate) fn define<T: Send + 'static>(linker: &mut Linker<T>, component: &Component) -> Result<()> {
     let engine = component.engine().clone();
     for (import, item) in component.component_type().imports(&engine) {
         if !is_denied_name(import) {
@@ -153,13 +130,7 @@ fn refusal(ty: &Type) -> Option<Val> {
 }
 
 fn error(ty: &Type) -> Option<Val> {
-    const NAMES: [&str; 5] = [
-        "access-denied",
-        "internal-error",
-        "other",
-        "io",
-        "HTTP-request-denied",
-    ];
+    const NAMES: [&str; 5] = ["access-denied", "internal-error", "other", "io", "HTTP-request-denied"];
     let message = || Val::String("the component does not inherit this capability".into());
     match ty {
         Type::Enum(cases) => {

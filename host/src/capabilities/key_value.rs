@@ -23,18 +23,14 @@ pub(crate) struct KeyValueStore {
 
 /// A guest's handle to a store.
 #[derive(Clone)]
-pub(crate) struct StoreHandle {
+pub struct StoreHandle {
     label: Arc<str>,
     connection: Arc<Mutex<rusqlite::Connection>>,
 }
 
 impl KeyValueStore {
     pub(crate) fn new(label: &str, location: Location) -> Arc<Self> {
-        Arc::new(Self {
-            label: label.to_owned(),
-            location,
-            connection: Mutex::default(),
-        })
+        Arc::new(Self { label: label.to_owned(), location, connection: Mutex::default() })
     }
 
     async fn open(&self) -> Result<StoreHandle, Error> {
@@ -46,10 +42,7 @@ impl KeyValueStore {
                 connection.insert(Arc::new(Mutex::new(opened))).clone()
             }
         };
-        Ok(StoreHandle {
-            label: self.label.as_str().into(),
-            connection,
-        })
+        Ok(StoreHandle { label: self.label.as_str().into(), connection })
     }
 
     fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
@@ -124,11 +117,7 @@ fn other(error: rusqlite::Error) -> Error {
 }
 
 fn call<'a>(function: &'static str, detail: &'a str) -> Call<'a> {
-    Call {
-        interface: "key-value",
-        function,
-        detail,
-    }
+    Call { interface: "key-value", function, detail }
 }
 
 type Accessed<'a> = &'a Accessor<InstanceState, Data>;
@@ -152,10 +141,7 @@ impl HostStore for InstanceState {
 }
 
 impl HostStoreWithStore<InstanceState> for Data {
-    async fn open(
-        accessor: Accessed<'_>,
-        label: String,
-    ) -> wasmtime::Result<Result<Resource<StoreHandle>, Error>> {
+    async fn open(accessor: Accessed<'_>, label: String) -> wasmtime::Result<Result<Resource<StoreHandle>, Error>> {
         let (store, gate) = accessor.with(|mut access| {
             let state = access.get();
             (state.shared.stores.get(&label).cloned(), state.gate.clone())

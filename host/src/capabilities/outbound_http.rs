@@ -9,8 +9,7 @@ use http::uri::{Authority, Parts, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
-    WasiHttpHooks,
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
 use crate::allowed_hosts::chained_component;
@@ -31,21 +30,14 @@ pub(crate) struct Hooks {
 impl Hooks {
     pub(crate) fn new(shared: Arc<Shared>, gate: Arc<Gate>) -> Self {
         let filter = shared.runtime.header_filter.clone();
-        Self {
-            shared,
-            gate,
-            filter,
-        }
+        Self { shared, gate, filter }
     }
 }
 
 /// Tells the headers that no component may see or set. `Host` is not among them: components on Spin
 /// read it.
 pub(crate) fn header_filter() -> ForbiddenHeaderFilter {
-    let forbidden: Vec<HeaderName> = DEFAULT_FORBIDDEN_HEADERS
-        .into_iter()
-        .filter(|name| name != HOST)
-        .collect();
+    let forbidden: Vec<HeaderName> = DEFAULT_FORBIDDEN_HEADERS.into_iter().filter(|name| name != HOST).collect();
     Arc::new(move |name| forbidden.contains(name))
 }
 
@@ -72,11 +64,7 @@ impl WasiHttpHooks for Hooks {
             } else {
                 String::new()
             };
-            let call = Call {
-                interface: "http",
-                function: "send",
-                detail: &detail,
-            };
+            let call = Call { interface: "http", function: "send", detail: &detail };
             let refuse = |message| Error::InternalError(Some(message));
             let sent = hooks.gate.pass(call, refuse, hooks.send(request, options));
             match sent.await {

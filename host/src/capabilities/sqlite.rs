@@ -4,11 +4,10 @@ mod database;
 
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
-pub(crate) use self::database::{Connection, DatabaseFile};
+pub use self::database::Connection;
+pub(crate) use self::database::DatabaseFile;
 use self::database::Outcome;
-use crate::bindings::sqlite::{
-    Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
-};
+use crate::bindings::sqlite::{Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value};
 use crate::control::Call;
 use crate::instance::{Data, InstanceState};
 
@@ -16,18 +15,10 @@ use crate::instance::{Data, InstanceState};
 const MOST_CONNECTIONS: usize = 256;
 
 /// What `execute-async` answers with.
-type Answer = (
-    Vec<String>,
-    StreamReader<RowResult>,
-    FutureReader<Result<(), Error>>,
-);
+type Answer = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
 
 fn call<'a>(function: &'static str, detail: &'a str) -> Call<'a> {
-    Call {
-        interface: "sqlite",
-        function,
-        detail,
-    }
+    Call { interface: "sqlite", function, detail }
 }
 
 impl InstanceState {
@@ -36,10 +27,7 @@ impl InstanceState {
         file.cloned().ok_or(Error::AccessDenied)
     }
 
-    fn push_connection(
-        &mut self,
-        connection: Connection,
-    ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+    fn push_connection(&mut self, connection: Connection) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
         if self.connections >= MOST_CONNECTIONS {
             let message = "too many connections opened".into();
             return Ok(Err(Error::Io(message)));
@@ -52,18 +40,12 @@ impl InstanceState {
 impl Host for InstanceState {}
 
 impl HostConnection for InstanceState {
-    async fn open(
-        &mut self,
-        database: String,
-    ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
+    async fn open(&mut self, database: String) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
         let file = match self.database(&database) {
             Ok(file) => file,
             Err(error) => return Ok(Err(error)),
         };
-        let opened = self
-            .gate
-            .pass(call("open", &database), Error::Io, file.open())
-            .await?;
+        let opened = self.gate.pass(call("open", &database), Error::Io, file.open()).await?;
         match opened {
             Ok(connection) => self.push_connection(connection),
             Err(error) => Ok(Err(error)),
@@ -79,15 +61,9 @@ impl HostConnection for InstanceState {
         let connection = self.table.get(&connection)?.clone();
         let work = async {
             let outcome = connection.execute(&statement, parameters).await;
-            outcome.result.map(|()| QueryResult {
-                columns: outcome.columns,
-                rows: outcome.rows,
-            })
+            outcome.result.map(|()| QueryResult { columns: outcome.columns, rows: outcome.rows })
         };
-        Ok(self
-            .gate
-            .pass(call("execute", &statement), Error::Io, work)
-            .await?)
+        Ok(self.gate.pass(call("execute", &statement), Error::Io, work).await?)
     }
 
     async fn last_insert_rowid(&mut self, connection: Resource<Connection>) -> wasmtime::Result<i64> {
@@ -120,9 +96,7 @@ impl HostConnectionWithStore<InstanceState> for Data {
             Ok(file) => file,
             Err(error) => return Ok(Err(error)),
         };
-        let opened = gate
-            .pass(call("open", &database), Error::Io, file.open())
-            .await?;
+        let opened = gate.pass(call("open", &database), Error::Io, file.open()).await?;
         match opened {
             Ok(connection) => accessor.with(|mut access| access.get().push_connection(connection)),
             Err(error) => Ok(Err(error)),
@@ -142,10 +116,7 @@ impl HostConnectionWithStore<InstanceState> for Data {
         })?;
         let work = async { Ok(connection.execute(&statement, parameters).await) };
         // As in Spin, whatever goes wrong with a statement is told by the future, after the rows.
-        let outcome = gate
-            .pass(call("execute", &statement), Error::Io, work)
-            .await?
-            .unwrap_or_else(Outcome::failed);
+        let outcome = gate.pass(call("execute", &statement), Error::Io, work).await?.unwrap_or_else(Outcome::failed);
         accessor.with(|mut access| {
             let rows = StreamReader::new(&mut access, outcome.rows)?;
             let result = outcome.result;
@@ -171,9 +142,6 @@ impl HostConnectionWithStore<InstanceState> for Data {
     }
 }
 
-fn cloned(
-    accessor: &Accessor<InstanceState, Data>,
-    connection: &Resource<Connection>,
-) -> wasmtime::Result<Connection> {
+fn cloned(accessor: &Accessor<InstanceState, Data>, connection: &Resource<Connection>) -> wasmtime::Result<Connection> {
     accessor.with(|mut access| Ok(access.get().table.get(connection)?.clone()))
 }

@@ -10,10 +10,7 @@ use crate::variables::check_name;
 impl Host for InstanceState {}
 
 impl HostWithStore<InstanceState> for Data {
-    async fn get(
-        accessor: &Accessor<InstanceState, Self>,
-        name: String,
-    ) -> wasmtime::Result<Result<String, Error>> {
+    async fn get(accessor: &Accessor<InstanceState, Self>, name: String) -> wasmtime::Result<Result<String, Error>> {
         let (shared, gate) = accessor.with(|mut access| {
             let state = access.get();
             (state.shared.clone(), state.gate.clone())
@@ -26,11 +23,7 @@ impl HostWithStore<InstanceState> for Data {
                 Error::Undefined(format!("the component {component:?} has no variable {name:?}"))
             })
         };
-        let call = Call {
-            interface: "variables",
-            function: "get",
-            detail: &name,
-        };
+        let call = Call { interface: "variables", function: "get", detail: &name };
         Ok(gate.pass(call, Error::Provider, work).await?)
     }
 }

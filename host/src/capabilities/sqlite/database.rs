@@ -43,7 +43,7 @@ pub(crate) struct DatabaseFile {
 
 /// A guest's connection; clones are the same connection.
 #[derive(Clone)]
-pub(crate) struct Connection(Arc<Mutex<Inner>>);
+pub struct Connection(Arc<Mutex<Inner>>);
 
 struct Inner {
     sqlite: rusqlite::Connection,
@@ -60,11 +60,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     pub(crate) fn failed(error: Error) -> Self {
-        Self {
-            columns: Vec::new(),
-            rows: Vec::new(),
-            result: Err(error),
-        }
+        Self { columns: Vec::new(), rows: Vec::new(), result: Err(error) }
     }
 }
 
@@ -112,11 +108,7 @@ fn first_word(sql: &str) -> &str {
 
 impl DatabaseFile {
     pub(crate) fn new(location: Location) -> Arc<Self> {
-        Arc::new(Self {
-            location,
-            anchor: BlockingMutex::default(),
-            released: Notify::new(),
-        })
+        Arc::new(Self { location, anchor: BlockingMutex::default(), released: Notify::new() })
     }
 
     /// Opens a connection.
@@ -126,15 +118,11 @@ impl DatabaseFile {
     /// If SQLite cannot open the file.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<Connection, Error> {
         let sqlite = self.open_sqlite().map_err(io)?;
-        Ok(Connection(Arc::new(Mutex::new(Inner {
-            sqlite,
-            busy_timeout: BUSY_TIMEOUT,
-            file: self.clone(),
-        }))))
+        Ok(Connection(Arc::new(Mutex::new(Inner { sqlite, busy_timeout: BUSY_TIMEOUT, file: self.clone() }))))
     }
 
     fn open_sqlite(&self) -> rusqlite::Result<rusqlite::Connection> {
-        let connection = match &self.location.path {
+        let mut connection = match &self.location.path {
             None => rusqlite::Connection::open_in_memory()?,
             Some(path) => {
                 self.anchor(path)?;
@@ -172,9 +160,7 @@ impl DatabaseFile {
 /// Guests may attach only databases that are not files.
 fn forbid_attach(context: AuthContext<'_>) -> Authorization {
     match context.action {
-        AuthAction::Attach { filename } if !matches!(filename, "" | ":memory:") => {
-            Authorization::Deny
-        }
+        AuthAction::Attach { filename } if !matches!(filename, "" | ":memory:") => Authorization::Deny,
         _ => Authorization::Allow,
     }
 }
@@ -242,9 +228,7 @@ async fn run_blocking(
         let attempt = inner.run_patiently(before, &sql, &parameters);
         (inner, parameters, attempt)
     };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::Io(error.to_string()))
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Io(error.to_string()))
 }
 
 impl Inner {
@@ -253,19 +237,11 @@ impl Inner {
         if self.sqlite.is_autocommit() {
             return TransactionState::None;
         }
-        self.sqlite
-            .transaction_state(None::<&str>)
-            .unwrap_or(TransactionState::None)
+        self.sqlite.transaction_state(None::<&str>).unwrap_or(TransactionState::None)
     }
 
     /// Runs the statement here, if it cannot block.
-    fn run_quick(
-        &self,
-        kind: Kind,
-        before: TransactionState,
-        sql: &str,
-        parameters: &[Value],
-    ) -> Option<Attempt> {
+    fn run_quick(&self, kind: Kind, before: TransactionState, sql: &str, parameters: &[Value]) -> Option<Attempt> {
         let quick = match kind {
             Kind::Quick => true,
             Kind::Write => before == TransactionState::Write,
@@ -275,12 +251,7 @@ impl Inner {
     }
 
     /// Runs the statement where it may wait for the disk, and, holding a lock, for other locks.
-    fn run_patiently(
-        &mut self,
-        before: TransactionState,
-        sql: &str,
-        parameters: &[Value],
-    ) -> Attempt {
+    fn run_patiently(&mut self, before: TransactionState, sql: &str, parameters: &[Value]) -> Attempt {
         let sets_timeout = sql.to_ascii_lowercase().contains("busy_timeout");
         if before == TransactionState::None && !sets_timeout {
             return self.run(sql, parameters);
@@ -289,8 +260,8 @@ impl Inner {
         let attempt = self.run(sql, parameters);
         if sets_timeout {
             let query = "PRAGMA busy_timeout";
-            let millis: u64 = self.sqlite.query_row(query, [], |row| row.get(0))?;
-            self.busy_timeout = Duration::from_millis(millis);
+            let millis: u32 = self.sqlite.query_row(query, [], |row| row.get(0))?;
+            self.busy_timeout = Duration::from_millis(millis.into());
         }
         self.sqlite.busy_timeout(Duration::ZERO)?;
         attempt
@@ -298,11 +269,7 @@ impl Inner {
 
     fn run(&self, sql: &str, parameters: &[Value]) -> Attempt {
         let mut statement = self.sqlite.prepare_cached(sql)?;
-        let columns: Vec<String> = statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
         let width = columns.len();
         let mut found = Vec::new();
         let mut bytes = 0;
@@ -315,11 +282,7 @@ impl Inner {
             }
             found.push(row);
         }
-        Ok(Outcome {
-            columns,
-            rows: found,
-            result: Ok(()),
-        })
+        Ok(Outcome { columns, rows: found, result: Ok(()) })
     }
 }
 
@@ -342,8 +305,7 @@ fn read(row: &Row<'_>, width: usize, bytes: &mut usize) -> rusqlite::Result<RowR
             ValueRef::Integer(integer) => Value::Integer(integer),
             ValueRef::Real(real) => Value::Real(real),
             ValueRef::Text(text) => {
-                let text = std::str::from_utf8(text)
-                    .map_err(|error| rusqlite::Error::Utf8Error(index, error))?;
+                let text = std::str::from_utf8(text).map_err(|error| rusqlite::Error::Utf8Error(index, error))?;
                 Value::Text(text.to_owned())
             }
             ValueRef::Blob(blob) => Value::Blob(blob.to_vec()),
@@ -396,15 +358,11 @@ mod tests {
     #[tokio::test]
     async fn a_writer_waits_for_another_without_blocking() {
         let directory = tempfile::tempdir().unwrap();
-        let file = DatabaseFile::new(Location {
-            path: Some(directory.path().join("a.db")),
-            allow_attach: false,
-        });
+        let file = DatabaseFile::new(Location { path: Some(directory.path().join("a.db")), allow_attach: false });
         let first = file.open().await.unwrap();
         let second = file.open().await.unwrap();
-        let run = |connection: Connection, sql: &'static str| async move {
-            connection.execute(sql, Vec::new()).await.result
-        };
+        let run =
+            |connection: Connection, sql: &'static str| async move { connection.execute(sql, Vec::new()).await.result };
         run(first.clone(), "PRAGMA journal_mode=WAL").await.unwrap();
         run(first.clone(), "CREATE TABLE t(n INTEGER)").await.unwrap();
         run(first.clone(), "BEGIN IMMEDIATE").await.unwrap();
@@ -421,10 +379,7 @@ mod tests {
 
     #[tokio::test]
     async fn refuses_to_attach_files() {
-        let file = DatabaseFile::new(Location {
-            path: None,
-            allow_attach: false,
-        });
+        let file = DatabaseFile::new(Location { path: None, allow_attach: false });
         let connection = file.open().await.unwrap();
         let attach = |what: &str| format!("ATTACH '{what}' AS other");
         let denied = connection.execute(&attach("/tmp/x.db"), Vec::new()).await;
