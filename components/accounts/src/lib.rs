@@ -1,0 +1,50 @@
+//! Accounts: who is who, how they prove it, and the keys by which the other services know them.
+
+mod account;
+mod accounts;
+mod api;
+mod keys;
+mod passwords;
+mod repository;
+mod session;
+
+use axum::Router;
+use include_dir::{Dir, include_dir};
+use spin_sdk::{
+    http::{IntoResponse, Request},
+    http_service,
+};
+use store::Database;
+use web::{Result, auth::SigningKey};
+
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations/accounts");
+static DATABASE: Database = Database::new("accounts", &[events::MIGRATIONS, ("accounts", &FILES)]);
+
+struct Accounts;
+
+impl web::Service for Accounts {
+    const NAME: &'static str = "accounts";
+    const DATABASE: Option<&'static Database> = Some(&DATABASE);
+
+    fn routes() -> Router {
+        api::v1::routes().merge(api::internal::routes())
+    }
+
+    async fn start() -> Result<()> {
+        accounts::first_admin().await
+    }
+
+    async fn tick() -> Result<()> {
+        keys::all().await?;
+        repository::prune(model::Timestamp::now()).await
+    }
+
+    async fn signing_keys() -> Result<Vec<SigningKey>> {
+        keys::all().await
+    }
+}
+
+#[http_service]
+async fn handle(request: Request) -> impl IntoResponse {
+    web::serve::<Accounts>(request).await
+}

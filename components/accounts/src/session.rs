@@ -1,0 +1,83 @@
+//! The rules of sessions: how long they last, and what a refresh token is good for. Pure.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use model::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::account::Status;
+
+/// Until an access token expires. Nothing takes it back before: a revoked session or role has effect after this at the
+/// latest.
+pub(crate) const ACCESS: Duration = Duration::from_secs(15 * 60);
+/// Until a refresh token that nobody uses expires, and its session with it.
+pub(crate) const REFRESH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Refresh tokens are kept as this: SHA-256 is enough for 256 random bits, which nobody can guess from it.
+pub(crate) fn fingerprint(refresh_token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(refresh_token))
+}
+
+/// What is known of a refresh token that has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Presented {
+    pub(crate) used: bool,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) session_revoked: bool,
+    pub(crate) owner: Status,
+}
+
+/// What it is good for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The next pair of tokens.
+    Rotate,
+    /// Nothing: it was used before. One of the two who had it is a thief, and nobody knows which: the session ends.
+    Reused,
+    /// Nothing: the session is over.
+    Over,
+}
+
+impl Presented {
+    pub(crate) fn judge(&self, now: Timestamp) -> Verdict {
+        if self.session_revoked || self.expires_at <= now || self.owner != Status::Active {
+            Verdict::Over
+        } else if self.used {
+            Verdict::Reused
+        } else {
+            Verdict::Rotate
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn fresh() -> Presented {
+        Presented { used: false, expires_at: NOW.after(REFRESH), session_revoked: false, owner: Status::Active }
+    }
+
+    #[test]
+    fn a_token_is_good_once() {
+        assert_eq!(fresh().judge(NOW), Verdict::Rotate);
+        assert_eq!(Presented { used: true, ..fresh() }.judge(NOW), Verdict::Reused);
+    }
+
+    #[test]
+    fn nothing_comes_of_a_session_that_is_over() {
+        for used in [false, true] {
+            assert_eq!(Presented { used, session_revoked: true, ..fresh() }.judge(NOW), Verdict::Over);
+            assert_eq!(Presented { used, expires_at: NOW, ..fresh() }.judge(NOW), Verdict::Over);
+            assert_eq!(Presented { used, owner: Status::Suspended, ..fresh() }.judge(NOW), Verdict::Over);
+        }
+    }
+
+    #[test]
+    fn fingerprints_are_sha_256() {
+        assert_eq!(fingerprint("abc"), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+    }
+}

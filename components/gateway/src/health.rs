@@ -1,0 +1,46 @@
+//! `GET /health`: the shop is up when all of its services are.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::response::IntoResponse;
+use futures::future::{Either, join_all, select};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Serialize, de::IgnoredAny};
+use web::{Json, client};
+
+/// The services without which the shop cannot sell.
+const SERVICES: [&str; 5] = ["accounts", "catalog", "inventory", "orders", "payments"];
+/// A service that takes longer to say that it is up is not. Shorter than the patience of those who watch the shop.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Serialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Up,
+    Down,
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: Status,
+    services: BTreeMap<&'static str, Status>,
+}
+
+/// 200 when every service is up, otherwise 503; which one is down stands in the body.
+pub(crate) async fn health() -> impl IntoResponse {
+    let statuses = join_all(SERVICES.map(status)).await;
+    let services: BTreeMap<_, _> = SERVICES.into_iter().zip(statuses).collect();
+    let up = services.values().all(|status| *status == Status::Up);
+    let (code, status) =
+        if up { (StatusCode::OK, Status::Up) } else { (StatusCode::SERVICE_UNAVAILABLE, Status::Down) };
+    let now_only = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (code, now_only, Json(Health { status, services }))
+}
+
+async fn status(service: &'static str) -> Status {
+    let answer = Box::pin(client::get::<IgnoredAny>(service, "/internal/health"));
+    match select(answer, Box::pin(spin_sdk::time::sleep(PATIENCE))).await {
+        Either::Left((Ok(Some(_)), _)) => Status::Up,
+        _ => Status::Down,
+    }
+}
