@@ -7,6 +7,7 @@ mod id;
 mod money;
 mod order;
 mod payment;
+mod product;
 mod role;
 mod time;
 
@@ -14,6 +15,7 @@ pub use id::{OrderId, PaymentId, ProductId, RefundId, UserId};
 pub use money::{Currency, InvalidCurrency, InvalidMoney, Money};
 pub use order::OrderStatus;
 pub use payment::PaymentStatus;
+pub use product::ProductStatus;
 pub use role::Role;
 pub use time::Timestamp;
 

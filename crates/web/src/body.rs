@@ -2,7 +2,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
     response::{IntoResponse, Response},
 };
 use garde::Validate;
@@ -24,6 +24,22 @@ where
     async fn from_request(request: Request, state: &()) -> Result<Self, Error> {
         let bytes = json_bytes(request, state).await?;
         parse(&bytes).map(Json)
+    }
+}
+
+impl<T> OptionalFromRequest<()> for Json<T>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    type Rejection = Error;
+
+    /// `None` when the request has no content type, as one without a body.
+    async fn from_request(request: Request, state: &()) -> Result<Option<Self>, Error> {
+        if request.headers().contains_key(header::CONTENT_TYPE) {
+            <Self as FromRequest<()>>::from_request(request, state).await.map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
 

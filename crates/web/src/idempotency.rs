@@ -88,6 +88,16 @@ impl Answer {
     pub fn body(&self) -> &str {
         &self.body
     }
+
+    /// True when the work was done before, by another request with the same key.
+    pub fn is_replay(&self) -> bool {
+        self.replayed
+    }
+
+    /// The same answer with another body: for work that goes on after what was stored.
+    pub fn with_body(self, body: &impl Serialize) -> Result<Self> {
+        Ok(Self { body: serde_json::to_string(body)?, ..self })
+    }
 }
 
 impl IntoResponse for Answer {

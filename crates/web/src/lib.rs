@@ -20,7 +20,7 @@ pub use auth::Caller;
 pub use body::{Json, Path, Query};
 pub use error::{Error, FieldError};
 pub use handler::{delete, get, patch, post, put};
-pub use idempotency::{Answer, Once};
+pub use idempotency::{Answer, Once, Submitted};
 pub use page::{Cursor, Page, PageQuery};
 pub use service::{Service, serve};
 

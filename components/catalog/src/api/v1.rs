@@ -1,0 +1,50 @@
+//! `/api/v1/products`.
+
+use axum::{Router, response::IntoResponse};
+use http::{StatusCode, header};
+use model::ProductId;
+use serde::Deserialize;
+use web::{Caller, Json, Page, PageQuery, Path, Query, Result, Submitted, get, post};
+
+use crate::{
+    product::{Filter, NewProduct, Product, ProductChange},
+    products,
+};
+
+pub(crate) fn routes() -> Router {
+    Router::new()
+        .route("/api/v1/products", post(create).merge(get(list)))
+        .route("/api/v1/products/{id}", get(show).merge(web::put(update)).merge(web::delete(remove)))
+}
+
+/// 201 with the product and its address. 403 unless the caller sells, 409 when the SKU is taken.
+async fn create(caller: Caller, submitted: Submitted<NewProduct>) -> Result<impl IntoResponse> {
+    #[derive(Deserialize)]
+    struct Created {
+        id: ProductId,
+    }
+    let answer = products::create(&caller, submitted).await?;
+    let Created { id } = serde_json::from_str(answer.body())?;
+    Ok(([(header::LOCATION, format!("/api/v1/products/{id}"))], answer))
+}
+
+/// A page of products. Newest first; cheapest first when prices are asked for without `q`.
+async fn list(Query(page): Query<PageQuery>, Query(filter): Query<Filter>) -> Result<Json<Page<Product>>> {
+    products::list(&page, &filter).await.map(Json)
+}
+
+/// One product.
+async fn show(Path(id): Path<ProductId>) -> Result<Json<Product>> {
+    products::find(id).await.map(Json)
+}
+
+/// 200 with the product as it is now; what the body leaves out stays. 403 when it belongs to somebody else.
+async fn update(caller: Caller, Path(id): Path<ProductId>, Json(change): Json<ProductChange>) -> Result<Json<Product>> {
+    products::update(&caller, id, change).await.map(Json)
+}
+
+/// 204. The product is withdrawn from sale: it is 404 from now on, and its SKU is free.
+async fn remove(caller: Caller, Path(id): Path<ProductId>) -> Result<StatusCode> {
+    products::withdraw(&caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

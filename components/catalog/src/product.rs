@@ -1,0 +1,315 @@
+//! The rules: what a product is, how it may change, how it is found. Pure.
+
+mod filter;
+mod metadata;
+
+use garde::Validate;
+use model::{Currency, Money, ProductId, ProductStatus, Timestamp, UserId};
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub(crate) use filter::{Filter, Order, Place};
+pub(crate) use metadata::Metadata;
+
+/// Pieces that a seller may say are on hand.
+const MOST_STOCK: u32 = 1_000_000;
+
+/// A product as customers see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Product {
+    pub(crate) id: ProductId,
+    #[serde(skip)]
+    pub(crate) supplier_id: UserId,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) price: Money,
+    pub(crate) currency: Currency,
+    /// Pieces that can be ordered, as far as the catalog knows; inventory decides.
+    pub(crate) stock: u32,
+    pub(crate) category: Option<String>,
+    pub(crate) sku: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) status: ProductStatus,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// What orders need to know of a product.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Offer {
+    pub(crate) id: ProductId,
+    pub(crate) name: String,
+    pub(crate) sku: Option<String>,
+    pub(crate) price: Money,
+    pub(crate) currency: Currency,
+}
+
+/// A product that somebody wants to sell.
+#[derive(Debug, Clone, Deserialize, Validate)]
+pub(crate) struct NewProduct {
+    #[garde(custom(line::<200>))]
+    name: String,
+    #[garde(custom(text))]
+    description: String,
+    #[garde(custom(price))]
+    price: Money,
+    #[garde(range(max = MOST_STOCK))]
+    stock: u32,
+    #[garde(inner(custom(line::<100>)))]
+    category: Option<String>,
+    #[garde(inner(custom(line::<64>)))]
+    sku: Option<String>,
+    #[garde(skip)]
+    metadata: Option<Metadata>,
+}
+
+impl NewProduct {
+    /// The product, without the id that storing it will give.
+    pub(crate) fn into_product(self, supplier_id: UserId, currency: Currency, now: Timestamp) -> Product {
+        Product {
+            id: ProductId(0),
+            supplier_id,
+            name: trimmed(self.name),
+            description: self.description,
+            price: self.price,
+            currency,
+            stock: self.stock,
+            category: self.category.map(trimmed),
+            sku: self.sku.map(trimmed),
+            metadata: self.metadata.unwrap_or_default(),
+            status: ProductStatus::Active,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// What is to change. What is absent stays; `null` removes what may be missing.
+#[derive(Debug, Clone, Default, Deserialize, Validate)]
+#[serde(default)]
+pub(crate) struct ProductChange {
+    #[garde(inner(custom(line::<200>)))]
+    name: Option<String>,
+    #[garde(inner(custom(text)))]
+    description: Option<String>,
+    #[garde(inner(custom(price)))]
+    price: Option<Money>,
+    #[garde(range(max = MOST_STOCK))]
+    pub(crate) stock: Option<u32>,
+    #[garde(inner(inner(custom(line::<100>))))]
+    #[serde(deserialize_with = "present")]
+    category: Option<Option<String>>,
+    #[garde(inner(inner(custom(line::<64>))))]
+    #[serde(deserialize_with = "present")]
+    sku: Option<Option<String>>,
+    #[garde(skip)]
+    #[serde(deserialize_with = "present")]
+    metadata: Option<Option<Metadata>>,
+}
+
+impl Product {
+    /// Makes the change. True when there is something to tell: a field has another value, or the seller has counted the
+    /// stock, which is news to inventory whatever the catalog believed it to be.
+    pub(crate) fn apply(&mut self, change: ProductChange, now: Timestamp) -> bool {
+        let before = self.clone();
+        let counted = change.stock.is_some();
+        if let Some(name) = change.name {
+            self.name = trimmed(name);
+        }
+        if let Some(description) = change.description {
+            self.description = description;
+        }
+        if let Some(price) = change.price {
+            self.price = price;
+        }
+        if let Some(stock) = change.stock {
+            self.stock = stock;
+        }
+        if let Some(category) = change.category {
+            self.category = category.map(trimmed);
+        }
+        if let Some(sku) = change.sku {
+            self.sku = sku.map(trimmed);
+        }
+        if let Some(metadata) = change.metadata {
+            self.metadata = metadata.unwrap_or_default();
+        }
+        let changed = counted || *self != before;
+        if changed {
+            self.updated_at = now;
+        }
+        changed
+    }
+
+    /// Where the product stands in a list of that order.
+    pub(crate) fn place(&self, order: Order) -> Place {
+        match order {
+            Order::Newest => Place { price: None, id: self.id },
+            Order::Cheapest => Place { price: Some(self.price.minor()), id: self.id },
+        }
+    }
+}
+
+/// Tells a field that is `null` from one that is absent.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+fn trimmed(text: String) -> String {
+    if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
+}
+
+/// One line of 1 to `MAX` characters, not counting spaces around it.
+fn line<const MAX: usize>(text: &str, (): &()) -> garde::Result {
+    if !(1..=MAX).contains(&text.trim().chars().count()) {
+        return Err(garde::Error::new(format!("must have 1 to {MAX} characters")));
+    }
+    no_controls(text, &[])
+}
+
+/// Several lines, which may be empty.
+fn text(text: &str, (): &()) -> garde::Result {
+    const MAX: usize = 10_000;
+    if text.chars().count() > MAX {
+        return Err(garde::Error::new(format!("must have at most {MAX} characters")));
+    }
+    no_controls(text, &['\n', '\r', '\t'])
+}
+
+fn no_controls(text: &str, but: &[char]) -> garde::Result {
+    if text.chars().any(|character| character.is_control() && !but.contains(&character)) {
+        return Err(garde::Error::new("must not contain control characters"));
+    }
+    Ok(())
+}
+
+fn price(price: &Money, (): &()) -> garde::Result {
+    if *price < Money::ZERO {
+        return Err(garde::Error::new("must not be negative"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_392_000_000);
+    const LATER: Timestamp = Timestamp(1_795_392_000_001);
+
+    /// The product that a body makes, or the first field that is wrong with it.
+    fn made(body: &Value) -> Result<Product, String> {
+        let new: NewProduct = serde_json::from_str(&body.to_string()).map_err(|error| error.to_string())?;
+        new.validate().map_err(|report| report.iter().map(|(path, _)| path.to_string()).next().unwrap_or_default())?;
+        Ok(new.into_product(UserId(7), "EUR".parse().unwrap(), NOW))
+    }
+
+    fn lamp() -> Value {
+        json!({ "name": " Lamp ", "description": "Bright.\nWarm.", "price": 19.99, "stock": 3 })
+    }
+
+    fn lamp_with(field: &str, value: Value) -> Value {
+        let mut body = lamp();
+        body[field] = value;
+        body
+    }
+
+    fn change(json: &Value) -> ProductChange {
+        serde_json::from_str(&json.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_new_product_is_rendered_as_documented() {
+        let product = made(&lamp_with("metadata", json!({ "watts": 7 }))).unwrap();
+        let expected = json!({
+            "id": 0, "name": "Lamp", "description": "Bright.\nWarm.", "price": 19.99, "currency": "EUR", "stock": 3,
+            "category": null, "sku": null, "metadata": { "watts": 7 }, "status": "active",
+            "createdAt": "2026-11-23T00:00:00.000Z", "updatedAt": "2026-11-23T00:00:00.000Z",
+        });
+        assert_eq!(serde_json::to_value(&product).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_field_has_its_limits() {
+        for (field, good) in [
+            ("name", json!("x".repeat(200))),
+            ("description", json!("")),
+            ("price", json!(0)),
+            ("price", json!(10_000_000_000i64)),
+            ("stock", json!(1_000_000)),
+            ("category", json!("Küche & Bad")),
+            ("sku", json!("L-1/blue")),
+            ("category", Value::Null),
+        ] {
+            assert!(made(&lamp_with(field, good.clone())).is_ok(), "{field}: {good}");
+        }
+        for (field, bad) in [
+            ("name", json!(" ")),
+            ("name", json!("x".repeat(201))),
+            ("name", json!("two\nlines")),
+            ("description", json!("x".repeat(10_001))),
+            ("description", json!("nul\u{0}")),
+            ("price", json!(-0.01)),
+            ("stock", json!(1_000_001)),
+            ("category", json!("")),
+            ("category", json!("x".repeat(101))),
+            ("sku", json!("x".repeat(65))),
+        ] {
+            assert_eq!(made(&lamp_with(field, bad.clone())), Err(field.to_owned()), "{bad}");
+        }
+        for (field, bad) in
+            [("price", json!(1.999)), ("price", json!("1")), ("stock", json!(-1)), ("stock", json!(0.5))]
+        {
+            assert!(made(&lamp_with(field, bad.clone())).is_err(), "{field}: {bad}");
+        }
+    }
+
+    #[test]
+    fn a_change_leaves_what_it_does_not_name() {
+        let mut product = made(&lamp_with("category", json!("Lamps"))).unwrap();
+        let before = product.clone();
+        assert!(!product.apply(change(&json!({})), LATER));
+        assert!(!product.apply(change(&json!({ "name": "Lamp", "price": 19.99 })), LATER));
+        assert_eq!(product, before);
+
+        assert!(product.apply(change(&json!({ "price": 5, "category": null, "sku": "L-1" })), LATER));
+        let expected = Product {
+            price: Money::from_minor(500),
+            category: None,
+            sku: Some("L-1".into()),
+            updated_at: LATER,
+            ..before
+        };
+        assert_eq!(product, expected);
+    }
+
+    #[test]
+    fn counting_the_stock_is_always_news() {
+        let mut product = made(&lamp()).unwrap();
+        assert!(product.apply(change(&json!({ "stock": 3 })), LATER));
+    }
+
+    #[test]
+    fn a_change_has_the_limits_of_a_new_product() {
+        for bad in [json!({ "sku": "" }), json!({ "category": "a\tb" }), json!({ "price": -1 }), json!({ "name": "" })]
+        {
+            assert!(change(&bad).validate().is_err(), "{bad}");
+        }
+        assert!(change(&json!({ "sku": null, "name": "Lamp" })).validate().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_change_happens_once(name in "[a-z ]{0,5}[a-z]", price in 0..=1_000i64, sku in proptest::option::of("[A-Z]{1,3}")) {
+            let mut product = made(&lamp()).unwrap();
+            let body = json!({ "name": name, "price": price, "sku": sku });
+            product.apply(change(&body), NOW);
+            let once = product.clone();
+            prop_assert!(!product.apply(change(&body), LATER));
+            prop_assert_eq!(product, once);
+        }
+    }
+}

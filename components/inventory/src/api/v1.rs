@@ -1,0 +1,147 @@
+//! `/api/v1/inventory`.
+
+use axum::{Router, routing::MethodRouter};
+use garde::Validate;
+use model::{ProductId, event::OrderedItem};
+use serde::Deserialize;
+use web::{Answer, Caller, Json, Page, PageQuery, Path, Query, Result, Submitted};
+
+use crate::{
+    inventory::{self, Check, ReservationView, StockView},
+    repository::Movement,
+};
+
+pub(crate) fn routes() -> Router {
+    let at = |path: &str, methods: MethodRouter| Router::new().route(&format!("/api/v1/inventory{path}"), methods);
+    at("", web::get(list).merge(web::post(create)))
+        .merge(at("/check", web::get(check)))
+        .merge(at("/reserve", web::post(reserve)))
+        .merge(at("/release", web::post(release)))
+        .merge(at("/{product_id}", web::get(get).merge(web::put(update))))
+        .merge(at("/{product_id}/adjust", web::post(adjust)))
+        .merge(at("/{product_id}/history", web::get(history)))
+}
+
+/// All records, by product. Sellers only.
+async fn list(caller: Caller, Query(page): Query<PageQuery>) -> Result<Json<Page<StockView>>> {
+    caller.must_sell()?;
+    Ok(Json(inventory::list(&page).await?))
+}
+
+/// One product's record. Sellers only.
+async fn get(caller: Caller, Path(product_id): Path<i64>) -> Result<Json<StockView>> {
+    caller.must_sell()?;
+    Ok(Json(inventory::get(ProductId(product_id)).await?))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct CheckQuery {
+    #[garde(skip)]
+    product_id: i64,
+    #[garde(range(min = 1, max = 1_000_000))]
+    quantity: u32,
+}
+
+/// Whether an order would find enough. Anyone.
+async fn check(Query(query): Query<CheckQuery>) -> Result<Json<Check>> {
+    Ok(Json(inventory::check(ProductId(query.product_id), query.quantity).await?))
+}
+
+/// What happened to a product's stock, newest first. Sellers only.
+async fn history(
+    caller: Caller,
+    Path(product_id): Path<i64>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Movement>>> {
+    caller.must_sell()?;
+    Ok(Json(inventory::history(ProductId(product_id), &page).await?))
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Create {
+    #[garde(range(min = 1, max = 9_007_199_254_740_991))]
+    product_id: i64,
+    #[garde(range(max = 1_000_000))]
+    quantity: u32,
+    #[garde(range(max = 1_000_000))]
+    threshold: Option<u32>,
+}
+
+/// Adds a record, 409 when there is one: the catalog's products get theirs by event. Sellers only.
+async fn create(caller: Caller, Submitted { body, once }: Submitted<Create>) -> Result<Answer> {
+    caller.must_sell()?;
+    inventory::create(&caller, &once, ProductId(body.product_id), body.quantity, body.threshold).await
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Update {
+    #[garde(range(max = 1_000_000))]
+    on_hand: Option<u32>,
+    #[garde(range(max = 1_000_000))]
+    threshold: Option<u32>,
+    #[garde(length(chars, max = 200))]
+    reason: Option<String>,
+}
+
+/// Sets what was counted, or the threshold. Sellers only.
+async fn update(caller: Caller, Path(product_id): Path<i64>, Json(body): Json<Update>) -> Result<Json<StockView>> {
+    caller.must_sell()?;
+    let record = inventory::update(ProductId(product_id), body.on_hand, body.threshold, body.reason.as_deref()).await?;
+    Ok(Json(record))
+}
+
+#[derive(Deserialize, Validate)]
+struct Adjust {
+    #[garde(range(min = -1_000_000, max = 1_000_000))]
+    delta: i64,
+    #[garde(length(chars, min = 1, max = 200))]
+    reason: String,
+}
+
+/// So many more, or fewer; 409 below what is reserved. Sellers only.
+async fn adjust(
+    caller: Caller,
+    Path(product_id): Path<i64>,
+    Submitted { body, once }: Submitted<Adjust>,
+) -> Result<Answer> {
+    caller.must_sell()?;
+    inventory::adjust_once(&caller, &once, ProductId(product_id), body.delta, &body.reason).await
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    #[garde(skip)]
+    product_id: i64,
+    #[garde(range(min = 1, max = 1_000_000))]
+    quantity: u32,
+}
+
+#[derive(Deserialize, Validate)]
+struct Reserve {
+    #[garde(length(min = 1, max = 100), dive)]
+    items: Vec<Line>,
+}
+
+/// Holds pieces by hand, all of them or none: 409. Sellers only.
+async fn reserve(caller: Caller, Submitted { body, once }: Submitted<Reserve>) -> Result<Answer> {
+    caller.must_sell()?;
+    let line = |line: &Line| OrderedItem { product_id: ProductId(line.product_id), quantity: line.quantity };
+    inventory::reserve(&caller, &once, &body.items.iter().map(line).collect::<Vec<_>>()).await
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Release {
+    #[garde(skip)]
+    reservation_id: i64,
+}
+
+/// Lets go what was held by hand; doing it again changes nothing. Sellers only.
+async fn release(caller: Caller, Json(body): Json<Release>) -> Result<Json<ReservationView>> {
+    caller.must_sell()?;
+    Ok(Json(inventory::release(body.reservation_id).await?))
+}

@@ -1,0 +1,329 @@
+//! The use cases of inventory: what happens in one transaction, and what is announced.
+
+use http::StatusCode;
+use model::{
+    OrderId, ProductId, Timestamp,
+    event::{OrderedItem, StockChanged},
+};
+use serde::Serialize;
+use store::{Durability, Transaction};
+use web::{Answer, Caller, Error, Once, Page, PageQuery, Result};
+
+use crate::{
+    DATABASE, Inventory,
+    repository::{self, Movement, Record, Reservation},
+    stock::{self, Change, Kind, Verdict},
+};
+
+/// A product's stock, as the API shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StockView {
+    product_id: ProductId,
+    on_hand: i64,
+    reserved: i64,
+    available: i64,
+    threshold: i64,
+    version: i64,
+    updated_at: Timestamp,
+}
+
+impl From<Record> for StockView {
+    fn from(record: Record) -> Self {
+        Self {
+            product_id: record.product_id,
+            on_hand: record.on_hand,
+            reserved: record.reserved,
+            available: record.available(),
+            threshold: record.threshold,
+            version: record.version,
+            updated_at: record.updated_at,
+        }
+    }
+}
+
+/// Whether an order of `requested` pieces would find enough.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Check {
+    product_id: ProductId,
+    requested: u32,
+    available: i64,
+    sufficient: bool,
+}
+
+/// What is held by hand, as the API shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReservationView {
+    id: i64,
+    order_id: Option<OrderId>,
+    status: String,
+    items: Vec<OrderedItem>,
+}
+
+impl From<Reservation> for ReservationView {
+    fn from(reservation: Reservation) -> Self {
+        let Reservation { id, order_id, status, lines } = reservation;
+        Self { id, order_id, status, items: lines }
+    }
+}
+
+const NOT_FOUND: Error = Error::not_found("inventory record");
+
+pub(crate) async fn get(product_id: ProductId) -> Result<StockView> {
+    Ok(repository::find(&DATABASE, product_id).await?.ok_or(NOT_FOUND)?.into())
+}
+
+pub(crate) async fn list(query: &PageQuery) -> Result<Page<StockView>> {
+    let after = query.after::<i64>()?.unwrap_or(0);
+    let records = repository::list(&DATABASE, after, query.limit() + 1).await?;
+    Page::new(records.into_iter().map(StockView::from).collect(), query.limit(), |record| record.product_id)
+}
+
+pub(crate) async fn check(product_id: ProductId, requested: u32) -> Result<Check> {
+    let available = repository::find(&DATABASE, product_id).await?.ok_or(NOT_FOUND)?.available();
+    Ok(Check { product_id, requested, available, sufficient: available >= i64::from(requested) })
+}
+
+pub(crate) async fn history(product_id: ProductId, query: &PageQuery) -> Result<Page<Movement>> {
+    let before = query.after::<i64>()?.unwrap_or(i64::MAX);
+    let movements = repository::history(&DATABASE, product_id, before, query.limit() + 1).await?;
+    if movements.is_empty() && query.cursor.is_none() {
+        get(product_id).await?;
+    }
+    Page::new(movements, query.limit(), |movement| movement.id)
+}
+
+/// Adds the record of a product that has none.
+pub(crate) async fn create(
+    caller: &Caller,
+    once: &Once,
+    product_id: ProductId,
+    quantity: u32,
+    threshold: Option<u32>,
+) -> Result<Answer> {
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
+                return Ok(answer);
+            }
+            let threshold = threshold.map_or_else(|| stock::threshold(quantity.into()), i64::from);
+            let record = receive(transaction, product_id, quantity, threshold).await?;
+            let record = record.ok_or_else(|| {
+                Error::Conflict("inventory-exists", "this product has an inventory record: adjust it".into())
+            })?;
+            once.answer(transaction, Some(caller), StatusCode::CREATED, &StockView::from(record)).await
+        })
+        .await
+}
+
+/// Starts a product's record with `quantity` pieces; `None` when it has one.
+pub(crate) async fn receive(
+    transaction: &Transaction,
+    product_id: ProductId,
+    quantity: u32,
+    threshold: i64,
+) -> Result<Option<Record>> {
+    if !repository::create(transaction, product_id, threshold, Timestamp::now()).await? {
+        return Ok(None);
+    }
+    let change = Change { product_id, on_hand: quantity.into(), reserved: 0 };
+    Ok(apply(transaction, Kind::Received, &[change], None, None).await?.into_iter().next())
+}
+
+/// How an adjustment says what it wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Adjustment {
+    /// So many more, or fewer.
+    By(i64),
+    /// So many on hand.
+    OnHand(i64),
+    /// So many that can be ordered, beside what is reserved.
+    Available(i64),
+}
+
+/// Changes the number of pieces on hand; never below what is reserved.
+pub(crate) async fn adjust(
+    transaction: &Transaction,
+    product_id: ProductId,
+    adjustment: Adjustment,
+    reason: Option<&str>,
+) -> Result<Record> {
+    let record = repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?;
+    let delta = match adjustment {
+        Adjustment::By(delta) => delta,
+        Adjustment::OnHand(wanted) => wanted - record.on_hand,
+        Adjustment::Available(wanted) => wanted + record.reserved - record.on_hand,
+    };
+    if record.on_hand + delta < record.reserved {
+        return Err(Error::Conflict(
+            "insufficient-stock",
+            format!(
+                "{} on hand, {} of them reserved: cannot go to {}",
+                record.on_hand,
+                record.reserved,
+                record.on_hand + delta
+            ),
+        ));
+    }
+    if record.on_hand + delta > i64::from(u32::MAX) {
+        return Err(Error::invalid("delta", "is more than any shelf holds"));
+    }
+    let change = Change { product_id, on_hand: delta, reserved: 0 };
+    let changed = apply(transaction, Kind::Adjusted, &[change], None, reason).await?;
+    changed.into_iter().next().ok_or(NOT_FOUND)
+}
+
+pub(crate) async fn adjust_once(
+    caller: &Caller,
+    once: &Once,
+    product_id: ProductId,
+    delta: i64,
+    reason: &str,
+) -> Result<Answer> {
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
+                return Ok(answer);
+            }
+            let record = adjust(transaction, product_id, Adjustment::By(delta), Some(reason)).await?;
+            once.answer(transaction, Some(caller), StatusCode::OK, &StockView::from(record)).await
+        })
+        .await
+}
+
+pub(crate) async fn update(
+    product_id: ProductId,
+    on_hand: Option<u32>,
+    threshold: Option<u32>,
+    reason: Option<&str>,
+) -> Result<StockView> {
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            if let Some(threshold) = threshold {
+                repository::set_threshold(transaction, product_id, threshold.into()).await?;
+            }
+            let record = match on_hand {
+                Some(on_hand) => adjust(transaction, product_id, Adjustment::OnHand(on_hand.into()), reason).await?,
+                None => repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?,
+            };
+            Ok(record.into())
+        })
+        .await
+}
+
+/// Whether a reservation was made.
+pub(crate) enum Held {
+    /// All of it is held.
+    Yes(i64),
+    /// Nothing is held; why, for people.
+    No(String),
+    /// The order has been here before: nothing was done.
+    Before,
+}
+
+/// Holds all of `lines`, or nothing.
+pub(crate) async fn hold(transaction: &Transaction, order_id: Option<OrderId>, lines: &[OrderedItem]) -> Result<Held> {
+    let lines = stock::merged(lines);
+    let now = Timestamp::now();
+    let verdict = stock::judge(&lines, &repository::available(transaction, &lines).await?);
+    let status = match &verdict {
+        Verdict::Enough => "held",
+        Verdict::Short(_) => "rejected",
+        // The catalog knows the product, or the order would not exist: its event is on the way, and this one comes again.
+        Verdict::Unknown(product_id) => {
+            return Err(Error::Unavailable(format!("the inventory record of product {product_id}").into()));
+        }
+    };
+    let Some(id) = repository::reserve(transaction, order_id, status, &lines, now).await? else {
+        return Ok(Held::Before);
+    };
+    match verdict {
+        Verdict::Short(reason) => Ok(Held::No(reason)),
+        _ => {
+            apply(transaction, Kind::Reserved, &stock::changes(Kind::Reserved, &lines), Some(id), None).await?;
+            Ok(Held::Yes(id))
+        }
+    }
+}
+
+pub(crate) async fn reserve(caller: &Caller, once: &Once, lines: &[OrderedItem]) -> Result<Answer> {
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
+                return Ok(answer);
+            }
+            let id = match hold(transaction, None, lines).await {
+                Ok(Held::Yes(id)) => id,
+                Ok(Held::No(reason)) => return Err(Error::Conflict("insufficient-stock", reason)),
+                Ok(Held::Before) => return Err(Error::Internal("a reservation by hand has no order".into())),
+                Err(Error::Unavailable(_)) => return Err(NOT_FOUND),
+                Err(error) => return Err(error),
+            };
+            let reservation = repository::reservation_by_id(transaction, id).await?.ok_or(NOT_FOUND)?;
+            once.answer(transaction, Some(caller), StatusCode::CREATED, &ReservationView::from(reservation)).await
+        })
+        .await
+}
+
+/// Lets go what was held by hand. What an order holds ends with the order.
+pub(crate) async fn release(reservation_id: i64) -> Result<ReservationView> {
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            let reservation = repository::reservation_by_id(transaction, reservation_id).await?;
+            let mut reservation = reservation.ok_or(Error::not_found("reservation"))?;
+            if reservation.order_id.is_some() {
+                return Err(Error::Conflict("held-by-order", "an order holds this: cancel the order".into()));
+            }
+            if reservation.status == "held" {
+                end(transaction, &reservation, Kind::Released, "released", None).await?;
+                reservation.status = "released".into();
+            }
+            Ok(reservation.into())
+        })
+        .await
+}
+
+/// Ends a reservation: its pieces move as `kind` says.
+pub(crate) async fn end(
+    transaction: &Transaction,
+    reservation: &Reservation,
+    kind: Kind,
+    status: &str,
+    reason: Option<&str>,
+) -> Result<()> {
+    repository::set_status(transaction, reservation.id, status, Timestamp::now()).await?;
+    let changes = stock::changes(kind, &reservation.lines);
+    apply(transaction, kind, &changes, Some(reservation.id), reason).await.map(drop)
+}
+
+/// Changes stock, writes the history, announces what can be ordered now.
+async fn apply(
+    transaction: &Transaction,
+    kind: Kind,
+    changes: &[Change],
+    reservation_id: Option<i64>,
+    reason: Option<&str>,
+) -> Result<Vec<Record>> {
+    let now = Timestamp::now();
+    let records = repository::apply(transaction, changes, now).await?;
+    repository::record(transaction, kind, changes, reservation_id, reason, now).await?;
+    if kind.changes_availability() {
+        announce(transaction, &records).await?;
+    }
+    Ok(records)
+}
+
+/// Tells the catalog what can be ordered.
+pub(crate) async fn announce(transaction: &Transaction, records: &[Record]) -> Result<()> {
+    let changed: Vec<_> = records
+        .iter()
+        .map(|record| StockChanged {
+            product_id: record.product_id,
+            available: record.available(),
+            version: record.version,
+        })
+        .collect();
+    Ok(events::emit_all(transaction, <Inventory as web::Service>::NAME, &changed).await?)
+}

@@ -1,0 +1,101 @@
+//! What inventory does when something happened elsewhere.
+
+use events::Envelope;
+use model::{
+    OrderId, Timestamp,
+    event::{
+        InventoryRejected, InventoryReserved, OrderCancelled, OrderFailed, OrderPaid, OrderPlaced, ProductCreated,
+        ProductDeleted, ProductUpdated,
+    },
+};
+use store::Transaction;
+use web::{Error, Result, Service};
+
+use crate::{
+    Inventory,
+    inventory::{self, Adjustment, Held},
+    repository,
+    stock::{self, Kind},
+};
+
+const PRODUCER: &str = Inventory::NAME;
+
+pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
+    if let Some(placed) = event.read::<OrderPlaced>() {
+        return order_placed(transaction, &placed?).await;
+    }
+    if let Some(paid) = event.read::<OrderPaid>() {
+        return order_paid(transaction, paid?.order_id).await;
+    }
+    if let Some(cancelled) = event.read::<OrderCancelled>() {
+        let OrderCancelled { order_id, reason, .. } = cancelled?;
+        return order_ended(transaction, order_id, &reason).await;
+    }
+    if let Some(failed) = event.read::<OrderFailed>() {
+        let OrderFailed { order_id, reason, .. } = failed?;
+        return order_ended(transaction, order_id, &reason).await;
+    }
+    if let Some(created) = event.read::<ProductCreated>() {
+        let ProductCreated { product_id, stock: quantity, .. } = created?;
+        return inventory::receive(transaction, product_id, quantity, stock::threshold(quantity.into()))
+            .await
+            .map(drop);
+    }
+    if let Some(updated) = event.read::<ProductUpdated>() {
+        return product_updated(transaction, &updated?).await;
+    }
+    if let Some(deleted) = event.read::<ProductDeleted>() {
+        let record = repository::discontinue(transaction, deleted?.product_id, Timestamp::now()).await?;
+        return inventory::announce(transaction, record.as_slice()).await;
+    }
+    Ok(())
+}
+
+async fn order_placed(transaction: &Transaction, placed: &OrderPlaced) -> Result<()> {
+    let order_id = placed.order_id;
+    match inventory::hold(transaction, Some(order_id), &placed.items).await? {
+        Held::Yes(_) => events::emit(transaction, PRODUCER, &InventoryReserved { order_id }).await?,
+        Held::No(reason) => events::emit(transaction, PRODUCER, &InventoryRejected { order_id, reason }).await?,
+        Held::Before => {}
+    }
+    Ok(())
+}
+
+async fn order_paid(transaction: &Transaction, order_id: OrderId) -> Result<()> {
+    match repository::reservation_of(transaction, order_id).await? {
+        Some(reservation) if reservation.status == "held" => {
+            inventory::end(transaction, &reservation, Kind::Sold, "sold", None).await
+        }
+        _ => Err(Error::Internal(format!("order {order_id} is paid, but nothing is held for it"))),
+    }
+}
+
+/// Whatever the order has, comes back: held pieces are released, sold ones returned.
+async fn order_ended(transaction: &Transaction, order_id: OrderId, reason: &str) -> Result<()> {
+    match repository::reservation_of(transaction, order_id).await? {
+        Some(reservation) if reservation.status == "held" => {
+            inventory::end(transaction, &reservation, Kind::Released, "released", Some(reason)).await
+        }
+        Some(reservation) if reservation.status == "sold" => {
+            inventory::end(transaction, &reservation, Kind::Returned, "returned", Some(reason)).await
+        }
+        Some(_) => Ok(()),
+        // Its ORDER_PLACED was parked and may be replayed: this row then says that it is too late.
+        None => repository::reserve(transaction, Some(order_id), "released", &[], Timestamp::now()).await.map(drop),
+    }
+}
+
+/// A seller who says how many there are means: how many can be ordered.
+async fn product_updated(transaction: &Transaction, updated: &ProductUpdated) -> Result<()> {
+    let Some(stock) = updated.stock else { return Ok(()) };
+    let wanted = Adjustment::Available(stock.into());
+    let set = inventory::adjust(transaction, updated.product_id, wanted, Some("set in the catalog")).await;
+    match set {
+        Ok(_) => Ok(()),
+        // The record is on its way: this event comes again.
+        Err(Error::NotFound(_)) => {
+            Err(Error::Unavailable(format!("the inventory record of product {}", updated.product_id).into()))
+        }
+        Err(error) => Err(error),
+    }
+}

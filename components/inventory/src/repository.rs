@@ -1,0 +1,262 @@
+//! SQL of inventory.
+
+use std::collections::BTreeMap;
+
+use model::{OrderId, ProductId, Timestamp, event::OrderedItem};
+use store::{Database, Row, Transaction, Value, params};
+use web::{Error, Result};
+
+use crate::stock::{Change, Kind};
+
+/// A product's stock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record {
+    pub(crate) product_id: ProductId,
+    pub(crate) on_hand: i64,
+    pub(crate) reserved: i64,
+    pub(crate) threshold: i64,
+    pub(crate) version: i64,
+    pub(crate) discontinued: bool,
+    pub(crate) updated_at: Timestamp,
+}
+
+const RECORD: &str = "product_id, on_hand, reserved, threshold, version, discontinued, updated_at";
+
+impl Record {
+    fn read(mut row: Row) -> Result<Self> {
+        Ok(Self {
+            product_id: ProductId(row.next()?),
+            on_hand: row.next()?,
+            reserved: row.next()?,
+            threshold: row.next()?,
+            version: row.next()?,
+            discontinued: row.next()?,
+            updated_at: Timestamp(row.next()?),
+        })
+    }
+
+    pub(crate) fn available(&self) -> i64 {
+        if self.discontinued { 0 } else { self.on_hand - self.reserved }
+    }
+}
+
+/// What is held for somebody.
+#[derive(Debug, Clone)]
+pub(crate) struct Reservation {
+    pub(crate) id: i64,
+    pub(crate) order_id: Option<OrderId>,
+    pub(crate) status: String,
+    pub(crate) lines: Vec<OrderedItem>,
+}
+
+pub(crate) async fn find(database: &Database, product_id: ProductId) -> Result<Option<Record>> {
+    let row =
+        database.query_one(&format!("SELECT {RECORD} FROM stock WHERE product_id = $1"), params![product_id.0]).await?;
+    row.map(Record::read).transpose()
+}
+
+pub(crate) async fn find_in(transaction: &Transaction, product_id: ProductId) -> Result<Option<Record>> {
+    let row = transaction
+        .query_one(&format!("SELECT {RECORD} FROM stock WHERE product_id = $1"), params![product_id.0])
+        .await?;
+    row.map(Record::read).transpose()
+}
+
+pub(crate) async fn list(database: &Database, after: i64, limit: u32) -> Result<Vec<Record>> {
+    let list = format!("SELECT {RECORD} FROM stock WHERE product_id > $1 ORDER BY product_id LIMIT $2");
+    database.query(&list, params![after, limit]).await?.into_iter().map(Record::read).collect()
+}
+
+/// What can be ordered of each of the products that are known.
+pub(crate) async fn available(transaction: &Transaction, lines: &[OrderedItem]) -> Result<BTreeMap<ProductId, i64>> {
+    let places: Vec<_> = (1..=lines.len()).map(|place| format!("${place}")).collect();
+    let query = format!(
+        "SELECT product_id, CASE WHEN discontinued THEN 0 ELSE on_hand - reserved END FROM stock WHERE product_id IN ({})",
+        places.join(", ")
+    );
+    let values = lines.iter().map(|line| Value::Integer(line.product_id.0)).collect();
+    transaction
+        .query(&query, values)
+        .await?
+        .into_iter()
+        .map(|mut row| Ok((ProductId(row.next()?), row.next()?)))
+        .collect()
+}
+
+/// Adds an empty record; false when there is one.
+pub(crate) async fn create(
+    transaction: &Transaction,
+    product_id: ProductId,
+    threshold: i64,
+    now: Timestamp,
+) -> Result<bool> {
+    let row = transaction
+        .query_one(
+            "INSERT INTO stock (product_id, on_hand, reserved, threshold, version, discontinued, updated_at) \
+             VALUES ($1, 0, 0, $2, 0, FALSE, $3) ON CONFLICT (product_id) DO NOTHING RETURNING product_id",
+            params![product_id.0, threshold, now.0],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+pub(crate) async fn set_threshold(transaction: &Transaction, product_id: ProductId, threshold: i64) -> Result<()> {
+    let update = "UPDATE stock SET threshold = $1 WHERE product_id = $2";
+    Ok(transaction.execute(update, params![threshold, product_id.0]).await?)
+}
+
+/// Marks a product as no longer sold; its new state, or `None` when there is no record.
+pub(crate) async fn discontinue(
+    transaction: &Transaction,
+    product_id: ProductId,
+    now: Timestamp,
+) -> Result<Option<Record>> {
+    let update = format!(
+        "UPDATE stock SET discontinued = TRUE, version = version + 1, updated_at = $1 WHERE product_id = $2 RETURNING {RECORD}"
+    );
+    transaction.query_one(&update, params![now.0, product_id.0]).await?.map(Record::read).transpose()
+}
+
+/// Applies `changes`, one per product, and returns the new records. The table's checks refuse what would go below zero.
+pub(crate) async fn apply(transaction: &Transaction, changes: &[Change], now: Timestamp) -> Result<Vec<Record>> {
+    let mut values = params![];
+    let mut rows = Vec::with_capacity(changes.len());
+    for change in changes {
+        let first = values.len() + 1;
+        rows.push(format!("(${}, ${}, ${})", first, first + 1, first + 2));
+        values.extend(params![change.product_id.0, change.on_hand, change.reserved]);
+    }
+    let update = format!(
+        "WITH change (id, on_hand_delta, reserved_delta) AS (VALUES {}) \
+         UPDATE stock SET on_hand = on_hand + on_hand_delta, reserved = reserved + reserved_delta, \
+         version = version + 1, updated_at = {} FROM change WHERE product_id = change.id RETURNING {RECORD}",
+        rows.join(", "),
+        now.0
+    );
+    let records: Vec<Record> =
+        transaction.query(&update, values).await?.into_iter().map(Record::read).collect::<Result<_>>()?;
+    if records.len() == changes.len() {
+        Ok(records)
+    } else {
+        Err(Error::Internal(format!("stock: {} of {} products changed", records.len(), changes.len())))
+    }
+}
+
+/// Writes the history of `changes`.
+pub(crate) async fn record(
+    transaction: &Transaction,
+    kind: Kind,
+    changes: &[Change],
+    reservation_id: Option<i64>,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    let mut values = params![];
+    let mut rows = Vec::with_capacity(changes.len());
+    for change in changes {
+        let places: Vec<_> = (1..=7).map(|place| format!("${}", values.len() + place)).collect();
+        rows.push(format!("({})", places.join(", ")));
+        values.extend(params![
+            change.product_id.0,
+            kind.as_str(),
+            change.on_hand,
+            change.reserved,
+            reservation_id,
+            reason,
+            now.0
+        ]);
+    }
+    let insert = format!(
+        "INSERT INTO movements (product_id, kind, on_hand_delta, reserved_delta, reservation_id, reason, at) VALUES {}",
+        rows.join(", ")
+    );
+    Ok(transaction.execute(&insert, values).await?)
+}
+
+/// Writes a reservation down; `None` when its order has one already.
+pub(crate) async fn reserve(
+    transaction: &Transaction,
+    order_id: Option<OrderId>,
+    status: &str,
+    lines: &[OrderedItem],
+    now: Timestamp,
+) -> Result<Option<i64>> {
+    let row = transaction
+        .query_one(
+            "INSERT INTO reservations (order_id, status, lines, created_at, updated_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (order_id) DO NOTHING RETURNING id",
+            params![order_id.map(|id| id.0), status, serde_json::to_string(lines)?, now.0, now.0],
+        )
+        .await?;
+    Ok(row.map(|mut row| row.next()).transpose()?)
+}
+
+pub(crate) async fn set_status(transaction: &Transaction, id: i64, status: &str, now: Timestamp) -> Result<()> {
+    let update = "UPDATE reservations SET status = $1, updated_at = $2 WHERE id = $3";
+    Ok(transaction.execute(update, params![status, now.0, id]).await?)
+}
+
+const RESERVATION: &str = "SELECT id, order_id, status, lines FROM reservations";
+
+fn reservation(mut row: Row) -> Result<Reservation> {
+    Ok(Reservation {
+        id: row.next()?,
+        order_id: row.next::<Option<i64>>()?.map(OrderId),
+        status: row.next()?,
+        lines: serde_json::from_str(&row.next::<String>()?)?,
+    })
+}
+
+pub(crate) async fn reservation_of(transaction: &Transaction, order_id: OrderId) -> Result<Option<Reservation>> {
+    let row = transaction.query_one(&format!("{RESERVATION} WHERE order_id = $1"), params![order_id.0]).await?;
+    row.map(reservation).transpose()
+}
+
+pub(crate) async fn reservation_by_id(transaction: &Transaction, id: i64) -> Result<Option<Reservation>> {
+    let row = transaction.query_one(&format!("{RESERVATION} WHERE id = $1"), params![id]).await?;
+    row.map(reservation).transpose()
+}
+
+/// One entry of a product's history.
+#[derive(Debug, Clone, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Movement {
+    pub(crate) id: i64,
+    kind: String,
+    on_hand_delta: i64,
+    reserved_delta: i64,
+    order_id: Option<i64>,
+    reservation_id: Option<i64>,
+    reason: Option<String>,
+    at: Timestamp,
+}
+
+/// A product's history, newest first, before the entry `before`.
+pub(crate) async fn history(
+    database: &Database,
+    product_id: ProductId,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<Movement>> {
+    let rows = database
+        .query(
+            "SELECT m.id, m.kind, m.on_hand_delta, m.reserved_delta, r.order_id, m.reservation_id, m.reason, m.at \
+             FROM movements m LEFT JOIN reservations r ON r.id = m.reservation_id \
+             WHERE m.product_id = $1 AND m.id < $2 ORDER BY m.id DESC LIMIT $3",
+            params![product_id.0, before, limit],
+        )
+        .await?;
+    let read = |mut row: Row| {
+        Ok(Movement {
+            id: row.next()?,
+            kind: row.next()?,
+            on_hand_delta: row.next()?,
+            reserved_delta: row.next()?,
+            order_id: row.next()?,
+            reservation_id: row.next()?,
+            reason: row.next()?,
+            at: Timestamp(row.next()?),
+        })
+    };
+    rows.into_iter().map(read).collect()
+}

@@ -1,0 +1,50 @@
+//! Orders: who wants what, and where each order is in its life.
+
+mod api {
+    pub(crate) mod internal;
+    pub(crate) mod v1;
+}
+mod order;
+mod orders;
+mod reactions;
+mod repository;
+
+use axum::Router;
+use events::Envelope;
+use include_dir::{Dir, include_dir};
+use spin_sdk::{
+    http::{IntoResponse, Request},
+    http_service,
+};
+use store::{Database, Transaction};
+
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations/orders");
+static DATABASE: Database = Database::new("orders", &[events::MIGRATIONS, ("orders", &FILES)]);
+
+struct Orders;
+
+impl web::Service for Orders {
+    const NAME: &'static str = "orders";
+    const DATABASE: Option<&'static Database> = Some(&DATABASE);
+
+    fn routes() -> Router {
+        api::v1::routes().merge(api::internal::routes())
+    }
+
+    async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {
+        reactions::react(transaction, event).await
+    }
+
+    async fn tick() -> web::Result<()> {
+        orders::cancel_unpaid().await
+    }
+
+    async fn start() -> web::Result<()> {
+        orders::read_timeout().await
+    }
+}
+
+#[http_service]
+async fn handle(request: Request) -> impl IntoResponse {
+    web::serve::<Orders>(request).await
+}

@@ -1,0 +1,85 @@
+//! What orders do when something happened elsewhere. A step that the order's state does not allow (any more) is not
+//! taken: the order was cancelled meanwhile, and that news is on its way to the others.
+
+use events::Envelope;
+use model::{
+    Timestamp,
+    event::{
+        Event, InventoryRejected, InventoryReserved, OrderFailed, OrderPaid, OrderReserved, PaymentFailed,
+        PaymentRefunded, PaymentSucceeded,
+    },
+};
+use store::Transaction;
+use web::Result;
+
+use crate::{order::Step, orders::announce, repository};
+
+pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
+    if let Some(reserved) = event.read::<InventoryReserved>() {
+        return inventory_reserved(transaction, &reserved?).await;
+    }
+    if let Some(rejected) = event.read::<InventoryRejected>() {
+        let InventoryRejected { order_id, reason } = rejected?;
+        return end(transaction, order_id, Step::Reject, &reason).await;
+    }
+    if let Some(succeeded) = event.read::<PaymentSucceeded>() {
+        return payment_succeeded(transaction, &succeeded?).await;
+    }
+    if let Some(failed) = event.read::<PaymentFailed>() {
+        let PaymentFailed { order_id, reason, .. } = failed?;
+        return end(transaction, order_id, Step::Decline, &reason).await;
+    }
+    if let Some(refunded) = event.read::<PaymentRefunded>() {
+        return payment_refunded(transaction, &refunded?).await;
+    }
+    Ok(())
+}
+
+async fn inventory_reserved(transaction: &Transaction, reserved: &InventoryReserved) -> Result<()> {
+    let step = repository::advance(transaction, reserved.order_id, Step::Reserve, None, Timestamp::now()).await?;
+    let Some(mut order) = step else { return Ok(()) };
+    let event = OrderReserved {
+        order_id: order.id,
+        user_id: order.user_id,
+        total: order.total,
+        currency: order.currency,
+        payment_token: order.payment_token.take(),
+    };
+    announce(transaction, &order, &event).await
+}
+
+async fn payment_succeeded(transaction: &Transaction, succeeded: &PaymentSucceeded) -> Result<()> {
+    let now = Timestamp::now();
+    let PaymentSucceeded { order_id, payment_id, .. } = *succeeded;
+    match repository::advance(transaction, order_id, Step::Pay, None, now).await? {
+        Some(order) => {
+            let event = OrderPaid { order_id, user_id: order.user_id, payment_id };
+            announce(transaction, &order, &event).await
+        }
+        // Cancelled while the card was being charged: payments gives the money back when it hears of that.
+        None => note(transaction, order_id, PaymentSucceeded::TYPE, "the money goes back", now).await,
+    }
+}
+
+async fn payment_refunded(transaction: &Transaction, refunded: &PaymentRefunded) -> Result<()> {
+    let what = format!("{} {}", refunded.amount, refunded.currency);
+    note(transaction, refunded.order_id, PaymentRefunded::TYPE, &what, Timestamp::now()).await
+}
+
+async fn end(transaction: &Transaction, order_id: model::OrderId, step: Step, reason: &str) -> Result<()> {
+    match repository::advance(transaction, order_id, step, Some(reason), Timestamp::now()).await? {
+        Some(order) => {
+            let event = OrderFailed { order_id, user_id: order.user_id, reason: reason.to_owned() };
+            announce(transaction, &order, &event).await
+        }
+        None => Ok(()),
+    }
+}
+
+/// Writes something into the history of an order whose state stays as it is.
+async fn note(transaction: &Transaction, id: model::OrderId, what: &str, reason: &str, now: Timestamp) -> Result<()> {
+    match repository::find_in(transaction, id).await? {
+        Some(order) => repository::note(transaction, id, what, order.status, Some(reason), now).await,
+        None => Ok(()),
+    }
+}

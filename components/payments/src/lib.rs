@@ -1,0 +1,48 @@
+//! Payments: whose money is where.
+
+mod api {
+    pub(crate) mod v1;
+}
+mod payment;
+mod payments;
+mod provider;
+mod reactions;
+mod refunds;
+mod repository;
+
+use axum::Router;
+use events::Envelope;
+use include_dir::{Dir, include_dir};
+use spin_sdk::{
+    http::{IntoResponse, Request},
+    http_service,
+};
+use store::{Database, Transaction};
+
+static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations/payments");
+static DATABASE: Database = Database::new("payments", &[events::MIGRATIONS, ("payments", &FILES)]);
+
+struct Payments;
+
+impl web::Service for Payments {
+    const NAME: &'static str = "payments";
+    const DATABASE: Option<&'static Database> = Some(&DATABASE);
+
+    fn routes() -> Router {
+        api::v1::routes()
+    }
+
+    async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {
+        reactions::react(transaction, event).await
+    }
+
+    async fn tick() -> web::Result<()> {
+        payments::find_out_unknown().await?;
+        refunds::find_out_unknown().await
+    }
+}
+
+#[http_service]
+async fn handle(request: Request) -> impl IntoResponse {
+    web::serve::<Payments>(request).await
+}

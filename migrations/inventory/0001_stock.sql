@@ -1,0 +1,34 @@
+-- One row for each product. What can be ordered is on_hand - reserved.
+CREATE TABLE stock (
+  product_id    BIGINT  PRIMARY KEY,
+  on_hand       BIGINT  NOT NULL CHECK (on_hand >= 0),
+  reserved      BIGINT  NOT NULL CHECK (reserved >= 0 AND reserved <= on_hand),
+  threshold     BIGINT  NOT NULL,
+  version       BIGINT  NOT NULL,
+  discontinued  BOOLEAN NOT NULL,
+  updated_at    BIGINT  NOT NULL
+);
+
+-- What is held for whom: by an order's saga, or by hand (then order_id is null). lines: [{"productId": 1, "quantity": 2}].
+CREATE TABLE reservations (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  order_id    BIGINT UNIQUE,
+  status      TEXT   NOT NULL,
+  lines       TEXT   NOT NULL,
+  created_at  BIGINT NOT NULL,
+  updated_at  BIGINT NOT NULL
+);
+
+-- Every change of stock. The sums of a product's deltas are its on_hand and reserved.
+CREATE TABLE movements (
+  id              INTEGER PRIMARY KEY AUTOINCREMENT,
+  product_id      BIGINT NOT NULL,
+  kind            TEXT   NOT NULL,
+  on_hand_delta   BIGINT NOT NULL,
+  reserved_delta  BIGINT NOT NULL,
+  reservation_id  BIGINT,
+  reason          TEXT,
+  at              BIGINT NOT NULL
+);
+
+CREATE INDEX movements_by_product ON movements (product_id, id);

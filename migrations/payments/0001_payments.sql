@@ -1,0 +1,48 @@
+-- What orders have said: which may be paid, and which are over.
+CREATE TABLE payable_orders (
+  order_id  BIGINT  PRIMARY KEY,
+  user_id   BIGINT  NOT NULL,
+  amount    BIGINT  NOT NULL,
+  currency  TEXT    NOT NULL,
+  closed    BOOLEAN NOT NULL
+);
+
+-- At most one payment for each order. charge_key names the charge to the provider, for ever.
+-- check_at: when to find out how the charge ended; null while it has not been sent and once it is settled.
+CREATE TABLE payments (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  order_id         BIGINT NOT NULL UNIQUE,
+  user_id          BIGINT NOT NULL,
+  amount           BIGINT NOT NULL CHECK (amount >= 0),
+  currency         TEXT   NOT NULL,
+  refunded         BIGINT NOT NULL DEFAULT 0 CHECK (refunded >= 0 AND refunded <= amount),
+  token            TEXT   NOT NULL,
+  status           TEXT   NOT NULL,
+  reason           TEXT,
+  charge_key       TEXT   NOT NULL UNIQUE,
+  reference        TEXT,
+  attempts         BIGINT NOT NULL DEFAULT 0,
+  check_at         BIGINT,
+  created_at       BIGINT NOT NULL,
+  updated_at       BIGINT NOT NULL
+);
+
+CREATE INDEX payments_to_check ON payments (check_at) WHERE check_at IS NOT NULL;
+
+CREATE TABLE refunds (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  payment_id  BIGINT NOT NULL REFERENCES payments (id),
+  amount      BIGINT NOT NULL CHECK (amount > 0),
+  status      TEXT   NOT NULL,
+  reason      TEXT,
+  refund_key  TEXT   NOT NULL UNIQUE,
+  reference   TEXT,
+  attempts    BIGINT NOT NULL DEFAULT 0,
+  check_at    BIGINT,
+  created_at  BIGINT NOT NULL,
+  updated_at  BIGINT NOT NULL
+);
+
+CREATE INDEX refunds_by_payment ON refunds (payment_id, id);
+
+CREATE INDEX refunds_to_check ON refunds (check_at) WHERE check_at IS NOT NULL;
