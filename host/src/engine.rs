@@ -17,7 +17,7 @@ use crate::manifest::unsupported;
 const MOST_INSTANCES: u32 = 1000;
 
 /// Memory that a slot of the pool keeps when its instance ends; the rest is given back.
-const KEPT_MEMORY: usize = 1 << 20;
+const KEPT_MEMORY: usize = 256 << 10;
 
 /// How long a guest may compute before others on its thread get a turn.
 pub(crate) const TURN: Duration = Duration::from_millis(10);

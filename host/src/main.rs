@@ -90,9 +90,21 @@ impl Up {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+/// Threads for what waits for the disk. Commits to one database come one after the other anyway, and
+/// every thread keeps memory.
+const BLOCKING_THREADS: usize = 8;
+
+fn main() -> Result<()> {
     let Command::Up(up) = Cli::parse().command;
+    tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start threads")?
+        .block_on(serve(up))
+}
+
+async fn serve(up: Up) -> Result<()> {
     let quiet = up.quiet;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle signals")?;

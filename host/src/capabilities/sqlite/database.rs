@@ -195,9 +195,7 @@ impl Connection {
                     }
                 }
             };
-            if before != TransactionState::Read && inner.state() == TransactionState::None {
-                inner.file.released.notify_one();
-            }
+            inner.tell_release(kind, before, attempt.is_ok());
             let error = match attempt {
                 Ok(outcome) => return outcome,
                 Err(error) => error,
@@ -238,6 +236,19 @@ impl Inner {
             return TransactionState::None;
         }
         self.sqlite.transaction_state(None::<&str>).unwrap_or(TransactionState::None)
+    }
+
+    /// Tells one waiting writer if the statement has given up the write lock.
+    fn tell_release(&self, kind: Kind, before: TransactionState, succeeded: bool) {
+        let had_lock = match before {
+            TransactionState::Write => true,
+            // A write of its own takes the lock and gives it up. One that failed has not had it:
+            // if it told others, waiting writers would wake each other without end.
+            _ => succeeded && kind != Kind::Quick,
+        };
+        if had_lock && self.state() != TransactionState::Write {
+            self.file.released.notify_one();
+        }
     }
 
     /// Runs the statement here, if it cannot block.
