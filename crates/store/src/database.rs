@@ -5,10 +5,9 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use futures::lock::{Mutex, OwnedMutexGuard};
 
 use crate::{
-    Error, Result, Row, Value,
+    Error, Result, Row, Turns, Value,
     migrations::{self, Migrations},
     sqlite::Connection,
 };
@@ -35,8 +34,8 @@ struct State {
     durable: RefCell<Vec<Connection>>,
     relaxed: RefCell<Vec<Connection>>,
     /// One writer of this instance at a time: waiting here is cheaper than finding the database busy.
-    writers: std::sync::Arc<Mutex<()>>,
-    migrating: Mutex<()>,
+    writers: Rc<Turns>,
+    migrating: Rc<Turns>,
     migrated: Cell<bool>,
 }
 
@@ -76,7 +75,7 @@ impl Database {
     /// Runs one writing statement in a transaction of its own and returns its rows.
     pub async fn execute(&self, durability: Durability, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
         let state = self.ready().await?;
-        let _turn = state.turn().await;
+        let _turn = state.writers.take().await;
         let connection = state.take(self.label, durability).await?;
         let rows = persist(|| connection.execute(sql, params.clone())).await?;
         state.put(durability, connection);
@@ -91,7 +90,7 @@ impl Database {
         work: impl AsyncFnOnce(&Transaction) -> Result<T, E>,
     ) -> Result<T, E> {
         let state = self.ready().await?;
-        let turn = state.turn().await;
+        let turn = state.writers.take().await;
         let connection = state.take(self.label, durability).await?;
         persist(|| connection.execute("BEGIN IMMEDIATE", Vec::new())).await?;
         // From here to the COMMIT every early exit drops the connection, which rolls back.
@@ -121,8 +120,8 @@ impl Database {
                 let state = Rc::new(State {
                     durable: RefCell::default(),
                     relaxed: RefCell::default(),
-                    writers: std::sync::Arc::default(),
-                    migrating: Mutex::default(),
+                    writers: Turns::new(1),
+                    migrating: Turns::new(1),
                     migrated: Cell::new(false),
                 });
                 states.push((self.label, state.clone()));
@@ -135,7 +134,7 @@ impl Database {
     async fn ready(&self) -> Result<Rc<State>> {
         let state = self.state();
         if !state.migrated.get() {
-            let _one_at_a_time = state.migrating.lock().await;
+            let _one_at_a_time = state.migrating.take().await;
             if !state.migrated.get() {
                 let connection = state.take(self.label, Durability::Durable).await?;
                 persist(|| migrations::apply(&connection, self.migrations)).await?;
@@ -165,10 +164,6 @@ impl State {
 
     fn put(&self, durability: Durability, connection: Connection) {
         self.idle(durability).borrow_mut().push(connection);
-    }
-
-    async fn turn(&self) -> OwnedMutexGuard<()> {
-        self.writers.clone().lock_owned().await
     }
 }
 

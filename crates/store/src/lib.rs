@@ -14,11 +14,13 @@ mod database;
 mod error;
 mod migrations;
 mod sqlite;
+mod turns;
 mod value;
 
 pub use database::{Database, Durability, Transaction};
 pub use error::Error;
 pub use migrations::Migrations;
+pub use turns::{Turn, Turns};
 pub use value::{FromValue, Row, Value};
 
 /// What `store` returns.

@@ -11,6 +11,9 @@ use store::{Database, Durability, params};
 
 use crate::{Error, Result, variable};
 
+/// An instance dies with what it holds, after at most 128 requests on Spin: larger lots would mostly be lost.
+const LARGEST_LOT: i64 = 32;
+
 /// So many requests in so many milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit {
@@ -89,7 +92,7 @@ impl Limit {
     /// What to do when so much of the window is granted already and none of it is held here.
     fn lot(&self, granted: i64) -> Step {
         let left = self.max - granted;
-        if left <= 0 { Step::Refuse } else { Step::Take((left / 16).max(1)) }
+        if left <= 0 { Step::Refuse } else { Step::Take((left / 16).clamp(1, LARGEST_LOT)) }
     }
 
     /// Takes up to `wanted` requests, one of which is handed out at once. Returns how many there were.

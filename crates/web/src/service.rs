@@ -13,12 +13,12 @@ use axum::{
 };
 use bytes::Bytes;
 use events::Envelope;
-use futures::{future::LocalBoxFuture, lock::Mutex};
+use futures::future::LocalBoxFuture;
 use http::{Uri, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full};
 use model::Timestamp;
 use spin_sdk::http::Request;
-use store::{Database, Transaction};
+use store::{Database, Transaction, Turns};
 use tower_service::Service as _;
 use uuid::Uuid;
 
@@ -75,7 +75,7 @@ struct Instance {
 
 thread_local! {
     static INSTANCE: OnceCell<Rc<Instance>> = const { OnceCell::new() };
-    static STARTING: Rc<Mutex<()>> = Rc::default();
+    static STARTING: Rc<Turns> = Turns::new(1);
 }
 
 fn started() -> Option<Rc<Instance>> {
@@ -87,7 +87,7 @@ async fn instance<S: Service>() -> Result<Rc<Instance>> {
         return Ok(instance);
     }
     let starting = STARTING.with(Rc::clone);
-    let _one_at_a_time = starting.lock().await;
+    let _one_at_a_time = starting.take().await;
     if let Some(instance) = started() {
         return Ok(instance);
     }
