@@ -4,16 +4,18 @@
 //! does not get a turn soon enough is sent away to try again. Between instances nothing is counted, so every request
 //! also says when it stops being of use, and `passwords` does not begin what comes too late.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
-use async_lock::Semaphore;
 use futures::future::{Either, select};
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
+use store::Turns;
 use web::{Error, Result, client};
 
-/// Requests of one instance that are with `passwords` at the same time.
-static TURNS: Semaphore = Semaphore::new(2);
+thread_local! {
+    /// Requests of one instance that are with `passwords` at the same time.
+    static TURNS: Rc<Turns> = Turns::new(2);
+}
 
 /// How long one may wait for a turn. With what comes after it, less than callers in the shop wait for an answer (5 s).
 const WAIT: Duration = Duration::from_secs(3);
@@ -55,7 +57,8 @@ pub(crate) async fn verify(password: &str, hash: Option<&str>) -> Result<bool> {
 
 async fn ask<T: for<'de> Deserialize<'de>>(path: &str, password: &str, hash: Option<&str>) -> Result<T> {
     let deadline = Timestamp::now().after(DEADLINE);
-    let turn = match select(Box::pin(TURNS.acquire()), Box::pin(spin_sdk::time::sleep(WAIT))).await {
+    let turns = TURNS.with(Rc::clone);
+    let turn = match select(Box::pin(turns.take()), Box::pin(spin_sdk::time::sleep(WAIT))).await {
         Either::Left((turn, _)) => turn,
         Either::Right(_) => return Err(busy()),
     };
