@@ -51,7 +51,7 @@ pub(crate) struct NewProduct {
     name: String,
     #[garde(custom(text))]
     description: String,
-    #[garde(custom(price))]
+    #[garde(custom(not_negative))]
     price: Money,
     #[garde(range(max = MOST_STOCK))]
     stock: u32,
@@ -92,7 +92,7 @@ pub(crate) struct ProductChange {
     name: Option<String>,
     #[garde(inner(custom(text)))]
     description: Option<String>,
-    #[garde(inner(custom(price)))]
+    #[garde(inner(custom(not_negative)))]
     price: Option<Money>,
     #[garde(range(max = MOST_STOCK))]
     pub(crate) stock: Option<u32>,
@@ -183,7 +183,7 @@ fn no_controls(text: &str, but: &[char]) -> garde::Result {
     Ok(())
 }
 
-fn price(price: &Money, (): &()) -> garde::Result {
+fn not_negative(price: &Money, (): &()) -> garde::Result {
     if *price < Money::ZERO {
         return Err(garde::Error::new("must not be negative"));
     }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use http::StatusCode;
 use model::{
-    Currency, ProductId, Timestamp,
+    Currency, ProductId, ProductStatus, Timestamp,
     event::{ProductCreated, ProductDeleted, ProductUpdated},
 };
 use store::Durability;
@@ -65,7 +65,7 @@ pub(crate) async fn create(caller: &Caller, submitted: Submitted<NewProduct>) ->
 
 /// The product, if it is for sale.
 pub(crate) async fn find(id: ProductId) -> Result<Product> {
-    repository::find(&DATABASE, id).await?.ok_or(NO_PRODUCT)
+    for_sale(repository::find(&DATABASE, id).await?)
 }
 
 /// A page of what is for sale.
@@ -88,7 +88,7 @@ pub(crate) async fn update(caller: &Caller, id: ProductId, change: ProductChange
     caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let mut product = repository::find_in(transaction, id).await?.ok_or(NO_PRODUCT)?;
+            let mut product = for_sale(repository::find_in(transaction, id).await?)?;
             must_own(caller, &product)?;
             let stock = change.stock;
             if !product.apply(change, Timestamp::now()) {
@@ -113,7 +113,7 @@ pub(crate) async fn withdraw(caller: &Caller, id: ProductId) -> Result<()> {
     caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let product = repository::find_in(transaction, id).await?.ok_or(NO_PRODUCT)?;
+            let product = for_sale(repository::find_in(transaction, id).await?)?;
             must_own(caller, &product)?;
             repository::archive(transaction, id, Timestamp::now()).await?;
             events::emit(transaction, NAME, &ProductDeleted { product_id: id }).await?;
@@ -125,6 +125,11 @@ pub(crate) async fn withdraw(caller: &Caller, id: ProductId) -> Result<()> {
 /// What orders need to know of products. Those that are not for sale are left out.
 pub(crate) async fn offers(ids: &[ProductId]) -> Result<Vec<Offer>> {
     repository::offers(&DATABASE, ids).await
+}
+
+/// What is no longer for sale is gone for everybody.
+fn for_sale(product: Option<Product>) -> Result<Product> {
+    product.filter(|product| product.status == ProductStatus::Active).ok_or(NO_PRODUCT)
 }
 
 /// Products are public, so 403 tells a supplier nothing that a 404 would hide.

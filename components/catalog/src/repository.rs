@@ -42,9 +42,10 @@ fn word<T: std::str::FromStr<Err: std::fmt::Display>>(text: String) -> Result<T>
     text.parse().map_err(|error| Error::Internal(format!("products: `{text}`: {error}")))
 }
 
-const FIND: &str = concat!("SELECT ", columns!(), " FROM products p WHERE p.id = $1 AND p.status = 'active'");
+// Without a condition on the status, which would lead the planner from the key to an index.
+const FIND: &str = concat!("SELECT ", columns!(), " FROM products p WHERE p.id = $1");
 
-/// The product, if it is active.
+/// The product, active or not.
 pub(crate) async fn find(database: &Database, id: ProductId) -> Result<Option<Product>> {
     database.query_one(FIND, params![id.0]).await?.map(product).transpose()
 }
@@ -87,9 +88,6 @@ fn list_statement(filter: &Filter, after: Option<Place>, count: u32) -> (String,
         Some(search) => matching(&mut statement, search, filter, after),
         None => browsing(&mut statement, filter, after),
     }
-    if let Some(min) = filter.min_price {
-        statement.and(" AND p.price >= ", min.minor(), "");
-    }
     if let Some(max) = filter.max_price {
         statement.and(" AND p.price <= ", max.minor(), "");
     }
@@ -105,19 +103,41 @@ fn list_statement(filter: &Filter, after: Option<Place>, count: u32) -> (String,
     (statement.sql, statement.params)
 }
 
+/// The index in which what passes the filter stands together, in order. SQLite is told, because without statistics it
+/// takes any index that begins well.
+fn index(filter: &Filter) -> &'static str {
+    match (filter.order(), filter.category().is_some(), filter.in_stock.is_some()) {
+        (Order::Newest, false, false) => "products_newest",
+        (Order::Newest, true, false) => "products_newest_in_category",
+        (Order::Newest, false, true) => "products_newest_in_stock",
+        (Order::Newest, true, true) => "products_newest_in_category_in_stock",
+        (Order::Cheapest, false, false) => "products_cheapest",
+        (Order::Cheapest, true, false) => "products_cheapest_in_category",
+        (Order::Cheapest, false, true) => "products_cheapest_in_stock",
+        (Order::Cheapest, true, true) => "products_cheapest_in_category_in_stock",
+    }
+}
+
 /// Along the index that fits the filter.
 fn browsing(statement: &mut Statement, filter: &Filter, after: Option<Place>) {
-    statement.sql.push_str("products p WHERE p.status = 'active'");
+    statement.sql.push_str(&format!("products p INDEXED BY {} WHERE p.status = 'active'", index(filter)));
     if let Some(category) = filter.category() {
         statement.and(" AND p.category = ", category, "");
     }
+    // One lower bound, not two: a place of this list is never below its lowest price.
+    let min = filter.min_price.map(Money::minor);
     match after {
-        Some(Place { price: Some(price), id }) => {
+        Some(Place { price: Some(price), id }) if min.is_none_or(|min| min <= price) => {
             statement.and(" AND (p.price, p.id) > (", price, "");
-            statement.and(", ", id.0, ")");
+            // SQLite takes the id into the range only when it knows a collation for it.
+            statement.and(", ", id.0, " COLLATE BINARY)");
         }
         Some(Place { price: None, id }) => statement.and(" AND p.id < ", id.0, ""),
-        None => {}
+        _ => {
+            if let Some(min) = min {
+                statement.and(" AND p.price >= ", min, "");
+            }
+        }
     }
 }
 
@@ -130,6 +150,9 @@ fn matching(statement: &mut Statement, search: String, filter: &Filter, after: O
     );
     if let Some(after) = after {
         statement.and(" AND s.rowid < ", after.id.0, "");
+    }
+    if let Some(min) = filter.min_price {
+        statement.and(" AND p.price >= ", min.minor(), "");
     }
     if filter.min_price.is_some() || filter.max_price.is_some() || filter.in_stock.is_some() {
         statement.and(
