@@ -105,6 +105,7 @@ impl Row {
     }
 
     /// The next column, by move. Fails when it holds another type, or when there is none left.
+    #[allow(clippy::should_implement_trait, reason = "its columns have types of their own")]
     pub fn next<T: FromValue>(&mut self) -> Result<T> {
         let column = self.column;
         self.column += 1;

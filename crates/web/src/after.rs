@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use futures::future::LocalBoxFuture;
+use store::Database;
 
 thread_local! {
     static WAITING: RefCell<Vec<LocalBoxFuture<'static, ()>>> = const { RefCell::new(Vec::new()) };
@@ -14,9 +15,14 @@ pub fn after_response(work: impl Future<Output = ()> + 'static) {
     WAITING.with_borrow_mut(|waiting| waiting.push(Box::pin(work)));
 }
 
-/// Starts what has been left to do.
-pub(crate) fn start() {
+/// Starts what has been left to do, and delivers the events that it emits.
+pub(crate) fn start(database: Option<&'static Database>) {
     for work in WAITING.take() {
-        spin_sdk::wasip3::spawn(work);
+        spin_sdk::wasip3::spawn(async move {
+            work.await;
+            if let Some(database) = database {
+                events::relay(database).await;
+            }
+        });
     }
 }

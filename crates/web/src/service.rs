@@ -202,7 +202,7 @@ fn without_trailing_slash(mut request: Request) -> Request {
 
 /// Starts what goes on after the response: deliveries, delayed work, now and then a tick.
 fn leave_work<S: Service>() {
-    after::start();
+    after::start(S::DATABASE);
     let (Some(database), Some(instance)) = (S::DATABASE, started()) else { return };
     if events::has_work() {
         spin_sdk::wasip3::spawn(events::relay(database));
@@ -225,7 +225,7 @@ pub(crate) async fn tick<S: Service>() -> Result<()> {
     instance.next_tick.set(Timestamp::now().0 + TICK_INTERVAL);
     let outcome = housekeeping::<S>(database).await;
     instance.ticking.set(false);
-    after::start();
+    after::start(Some(database));
     outcome
 }
 
