@@ -66,7 +66,7 @@ async fn rotate(now: Timestamp) -> Result<Vec<StoredKey>> {
             let fresh = StoredKey { key: SigningKey { kid: Uuid::now_v7().to_string(), secret }, created_at: now };
             repository::insert_signing_key(transaction, &fresh).await?;
             repository::forget_signing_keys(transaction).await?;
-            Ok(repository::signing_keys_in(transaction).await?)
+            repository::signing_keys_in(transaction).await
         })
         .await
 }
