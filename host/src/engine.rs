@@ -20,7 +20,7 @@ const MOST_INSTANCES: u32 = 1000;
 const KEPT_MEMORY: usize = 256 << 10;
 
 /// How long a guest may compute before others on its thread get a turn.
-pub(crate) const TURN: Duration = Duration::from_millis(10);
+pub(crate) const TURN: Duration = Duration::from_millis(2);
 
 /// The engine of this process.
 ///

@@ -72,7 +72,13 @@ fn dependency(graph: &mut CompositionGraph, index: usize, part: &Part) -> Result
         .map(|(name, kind)| (name.clone(), *kind))
         .collect();
     for (name, kind) in imports {
-        let import = graph.import(deny::denied_name(index, &name), kind)?;
+        let denied = deny::denied_name(index, &name);
+        // The encoder takes imports of interfaces with the same identity for one import, whatever
+        // their names; the parent's own import must not stand in for this one.
+        if let ItemKind::Instance(interface) = kind {
+            graph.types_mut()[interface].id = Some(denied.clone());
+        }
+        let import = graph.import(denied, kind)?;
         graph.set_instantiation_argument(instance, &name, import)?;
     }
     Ok((world, instance))

@@ -7,12 +7,16 @@ use anyhow::{Context as _, Result};
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, Linker, ResourceType, Val};
 
+use wasmtime_wasi_http::p2::bindings::http::types as p2_types;
+use wasmtime_wasi_http::{p2, p3};
+
 use crate::manifest::Inherit;
 
 /// Comes before the namespace of a denied import, with the number of the dependency.
 const PREFIX: &str = "denied";
 
-/// The interfaces that each grant of the manifest opens, without their versions.
+/// The interfaces that each grant of the manifest opens, without their versions. Files and sockets
+/// are not among them: this host gives none to anybody.
 const CAPABILITIES: &[(&str, &[&str])] = &[
     ("ai_models", &["fermyon:spin/llm"]),
     (
@@ -29,15 +33,9 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
             "spin:redis/redis",
             "wasi:http/client",
             "wasi:http/outgoing-handler",
-            "wasi:sockets/ip-name-lookup",
-            "wasi:sockets/tcp",
-            "wasi:sockets/tcp-create-socket",
-            "wasi:sockets/udp",
-            "wasi:sockets/udp-create-socket",
         ],
     ),
     ("environment", &["wasi:cli/environment"]),
-    ("files", &["wasi:filesystem/preopens"]),
     ("key_value_stores", &["fermyon:spin/key-value", "spin:key-value/key-value", "wasi:keyvalue/store"]),
     ("sqlite_databases", &["fermyon:spin/sqlite", "spin:sqlite/sqlite"]),
     ("variables", &["fermyon:spin/config", "fermyon:spin/variables", "spin:variables/variables", "wasi:config/store"]),
@@ -84,7 +82,7 @@ pub(crate) fn define<T: Send + 'static>(linker: &mut Linker<T>, component: &Comp
         for (name, item) in interface.exports(&engine) {
             match item.ty {
                 ComponentItem::Resource(_) => {
-                    instance.resource(name, ResourceType::host::<Denied>(), |_, _| Ok(()))?;
+                    instance.resource(name, resource(import, name), |_, _| Ok(()))?;
                 }
                 ComponentItem::ComponentFunc(function) => {
                     let asynchronous = function.async_();
@@ -106,6 +104,20 @@ pub(crate) fn define<T: Send + 'static>(linker: &mut Linker<T>, component: &Comp
 
 /// The type behind resources of denied interfaces; there never is a value of it.
 struct Denied;
+
+/// The type of a resource of a denied interface: one of its own, or one that the interface takes
+/// from another, which is not denied.
+fn resource(import: &str, name: &str) -> ResourceType {
+    let http = import.contains("-wasi:http/");
+    match name {
+        "request" if http => ResourceType::host::<p3::Request>(),
+        "response" if http => ResourceType::host::<p3::Response>(),
+        "outgoing-request" if http => ResourceType::host::<p2::types::HostOutgoingRequest>(),
+        "future-incoming-response" if http => ResourceType::host::<p2::types::HostFutureIncomingResponse>(),
+        "request-options" if http => ResourceType::host::<p2_types::RequestOptions>(),
+        _ => ResourceType::host::<Denied>(),
+    }
+}
 
 fn refuse(function: &ComponentFunc, results: &mut [Val]) -> wasmtime::Result<()> {
     for (result, ty) in results.iter_mut().zip(function.results()) {

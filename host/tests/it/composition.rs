@@ -40,8 +40,8 @@ async fn touch(fixture: &Fixture, what: &str) -> String {
 async fn inherits_nothing_by_default() {
     for inherit in ["", ", inherit_configuration = false", ", inherit_configuration = []"] {
         let fixture = start(&manifest(inherit)).await;
-        assert_eq!(touch(&fixture, "key-value").await, r#"Err("AccessDenied")"#);
-        assert_eq!(touch(&fixture, "sqlite").await, r#"Err("AccessDenied")"#);
+        assert_eq!(touch(&fixture, "key-value").await, r#"Err("Error::AccessDenied")"#, "{inherit}");
+        assert_eq!(touch(&fixture, "sqlite").await, r#"Err("Error::AccessDenied")"#);
         let variable = touch(&fixture, "variable").await;
         assert!(variable.contains("does not inherit"), "{variable}");
         let fetched = touch(&fixture, "fetch").await;
@@ -57,7 +57,7 @@ async fn inherits_what_it_names() {
     let fixture = start(&manifest(inherit)).await;
     assert_eq!(touch(&fixture, "key-value").await, r#"Ok("set")"#);
     assert_eq!(touch(&fixture, "environment").await, r#"["MODE"]"#);
-    assert_eq!(touch(&fixture, "sqlite").await, r#"Err("AccessDenied")"#);
+    assert_eq!(touch(&fixture, "sqlite").await, r#"Err("Error::AccessDenied")"#);
 }
 
 #[tokio::test]

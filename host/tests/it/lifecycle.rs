@@ -19,7 +19,11 @@ async fn an_instance_serves_many_requests_and_not_too_many() {
 /// How many requests each of four had seen in its instance, all four being served at the same time.
 async fn four_at_a_time(max_concurrent: usize) -> Vec<u64> {
     let fixture = start_with(PROBE, |options| options.max_concurrent = max_concurrent).await;
-    let sleeps = (0..4).map(|_| fixture.get("/probe/sleep?ms=300"));
+    let sleeps = (0..4).map(async |number| {
+        // One after the other, so that the instances there are get their chance.
+        tokio::time::sleep(Duration::from_millis(50 * number)).await;
+        fixture.get("/probe/sleep?ms=400").await
+    });
     let answers = futures::future::join_all(sleeps).await;
     answers.iter().map(|answer| answer.json().as_u64().unwrap()).collect()
 }
@@ -27,7 +31,8 @@ async fn four_at_a_time(max_concurrent: usize) -> Vec<u64> {
 #[tokio::test]
 async fn an_instance_serves_requests_at_the_same_time_and_not_too_many() {
     assert_eq!(four_at_a_time(1).await, [1, 1, 1, 1]);
-    assert!(four_at_a_time(16).await.into_iter().max() > Some(1));
+    assert_eq!(four_at_a_time(2).await, [1, 2, 1, 2]);
+    assert_eq!(four_at_a_time(16).await, [1, 2, 3, 4]);
 }
 
 #[tokio::test]

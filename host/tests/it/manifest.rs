@@ -31,7 +31,10 @@ async fn refuses_what_is_wrong() {
         (PROBE.replace("sqlite_databases", "sqlite_database"), "sqlite_database"),
         (PROBE.replace("{{ greeting }}", "{{ greting }}"), "greting"),
         (PROBE.replace("= { default = \"hello\" }", "= {}"), "required = true"),
-        (PROBE.replace("sqlite_databases = [\"default\"]", "sqlite_databases = [\"orders\"]"), "[sqlite_database.orders]"),
+        (
+            PROBE.replace("sqlite_databases = [\"default\"]", "sqlite_databases = [\"orders\"]"),
+            "[sqlite_database.orders]",
+        ),
         (PROBE.replace("\"http://hidden.spin.internal\"", "\"hidden\""), "no scheme"),
         (PROBE.replace("private = true", "private = false"), "private = false"),
         (PROBE.replace("component = \"hidden\"", "component = \"nobody\""), "nobody"),
