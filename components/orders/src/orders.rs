@@ -202,9 +202,11 @@ pub(crate) struct Summary {
     id: OrderId,
     user_id: UserId,
     status: OrderStatus,
+    total: Money,
+    currency: Currency,
 }
 
 pub(crate) async fn summary(id: OrderId) -> Result<Summary> {
-    let order = repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?;
-    Ok(Summary { id: order.id, user_id: order.user_id, status: order.status })
+    let Order { id, user_id, status, total, currency, .. } = repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?;
+    Ok(Summary { id, user_id, status, total, currency })
 }

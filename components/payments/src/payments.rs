@@ -81,6 +81,8 @@ pub(crate) async fn get_by_order(caller: &Caller, order_id: OrderId) -> Result<P
 struct OrderSummary {
     user_id: UserId,
     status: OrderStatus,
+    total: Money,
+    currency: Currency,
 }
 
 /// What a request to pay leaves behind for its repetitions.
@@ -128,10 +130,10 @@ async fn begin(transaction: &Transaction, order_id: OrderId, summary: &OrderSumm
     let waiting = matches!(summary.status, OrderStatus::Pending | OrderStatus::Reserved);
     let (order, check_at) = match known {
         Some(order) if !order.closed => (order, Some(now.after(GRACE))),
-        // What is to be paid comes with the news that the stock is reserved.
+        // Sent when the news arrives that the stock is reserved.
         None if waiting => {
-            let currency = "XXX".parse().map_err(|_| Error::Internal("XXX is a currency code".into()))?;
-            (PayableOrder { order_id, user_id: summary.user_id, amount: Money::ZERO, currency, closed: false }, None)
+            let OrderSummary { user_id, total: amount, currency, .. } = *summary;
+            (PayableOrder { order_id, user_id, amount, currency, closed: false }, None)
         }
         _ => return Err(Error::Conflict("not-payable", format!("the order is {}", summary.status))),
     };
@@ -232,7 +234,7 @@ pub(crate) async fn order_reserved(transaction: &Transaction, order: &PayableOrd
     }
     let now = Timestamp::now();
     let check_at = now.after(GRACE);
-    let payment = match repository::send_waiting(transaction, &order, check_at, now).await? {
+    let payment = match repository::send_waiting(transaction, order.order_id, check_at, now).await? {
         Some(payment) => Some(payment),
         None => match token {
             Some(token) => {

@@ -181,16 +181,15 @@ pub(crate) async fn find_by_order_in(transaction: &Transaction, order_id: OrderI
 /// The order's stock is reserved now: its waiting payment is about to be sent. `None` when it is not waiting.
 pub(crate) async fn send_waiting(
     transaction: &Transaction,
-    order: &PayableOrder,
+    order_id: OrderId,
     check_at: Timestamp,
     now: Timestamp,
 ) -> Result<Option<Payment>> {
     let update = format!(
-        "UPDATE payments SET check_at = $1, amount = $2, currency = $3, updated_at = $4 \
-         WHERE order_id = $5 AND status = 'pending' AND check_at IS NULL RETURNING {PAYMENT}"
+        "UPDATE payments SET check_at = $1, updated_at = $2 \
+         WHERE order_id = $3 AND status = 'pending' AND check_at IS NULL RETURNING {PAYMENT}"
     );
-    let values = params![check_at.0, order.amount.minor(), order.currency.as_str(), now.0, order.order_id.0];
-    transaction.query_one(&update, values).await?.map(Payment::read).transpose()
+    transaction.query_one(&update, params![check_at.0, now.0, order_id.0]).await?.map(Payment::read).transpose()
 }
 
 /// Settles a pending payment; `None` when it has been settled before.

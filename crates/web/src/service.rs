@@ -133,6 +133,9 @@ pub async fn serve<S: Service>(request: Request) -> http::Response<Full<Bytes>> 
     let if_none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
 
     let response = events::trace::scope(trace.traceparent.clone(), answer::<S>(request)).await;
+    if response.status().is_server_error() {
+        eprintln!("error: {} for request {}, trace {}", response.status(), trace.request_id, trace.traceparent);
+    }
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let mut response = http::Response::from_parts(parts, body);

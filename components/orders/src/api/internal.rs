@@ -10,7 +10,7 @@ pub(crate) fn routes() -> Router {
     Router::new().route("/internal/orders/{id}", web::get(summary))
 }
 
-/// Whose order it is and where it stands.
+/// Whose order it is, what it costs and where it stands.
 async fn summary(Path(id): Path<i64>) -> Result<Json<Summary>> {
     Ok(Json(orders::summary(OrderId(id)).await?))
 }
