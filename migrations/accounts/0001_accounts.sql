@@ -39,4 +39,4 @@ CREATE TABLE signing_keys (
   created_at     BIGINT NOT NULL
 );
 
-CREATE INDEX signing_keys_by_age ON signing_keys (created_at);
+CREATE INDEX signing_keys_by_age ON signing_keys (created_at, kid);
