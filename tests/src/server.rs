@@ -1,0 +1,164 @@
+//! Where a shop runs: on our host in this process, or on the `spin` program.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use bodega_host::{Clock, Control, Host, Options};
+use tokio::sync::Mutex;
+
+/// Whether shops run on the `spin` program: with `BODEGA_HOST=spin`.
+pub fn on_spin() -> bool {
+    match std::env::var("BODEGA_HOST").as_deref() {
+        Ok("spin") => true,
+        Ok("bodega-host") | Err(_) => false,
+        Ok(other) => panic!("BODEGA_HOST is `{other}`; it must be `spin` or `bodega-host`"),
+    }
+}
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// What the manifest says of the services.
+#[derive(Clone)]
+pub(crate) struct Manifest {
+    /// Components with a tick.
+    pub(crate) ticking: Vec<String>,
+    pub(crate) databases: Vec<String>,
+    pub(crate) stores: Vec<String>,
+}
+
+impl Manifest {
+    pub(crate) fn read() -> Self {
+        let text = fs::read_to_string(workspace().join("spin.toml")).unwrap();
+        let manifest: toml::Table = toml::from_str(&text).unwrap();
+        let components = manifest["component"].as_table().unwrap();
+        let labels = |grant: &str| {
+            let granted = components.values().filter_map(|component| component.get(grant)?.as_array());
+            let mut labels: Vec<_> = granted.flatten().map(|label| label.as_str().unwrap().to_owned()).collect();
+            labels.sort();
+            labels.dedup();
+            labels
+        };
+        for component in components.values() {
+            let source = workspace().join(component["source"].as_str().unwrap());
+            assert!(source.exists(), "{} is missing: run `make build` first", source.display());
+        }
+        let ticks = |component: &toml::Value| component.get("tool")?.get("bodega")?.get("tick").cloned();
+        let ticking = components.iter().filter(|(_, component)| ticks(component).is_some());
+        Self {
+            ticking: ticking.map(|(id, _)| id.clone()).collect(),
+            databases: labels("sqlite_databases"),
+            stores: labels("key_value_stores"),
+        }
+    }
+}
+
+/// What a server is started with.
+pub(crate) struct Settings<'a> {
+    pub(crate) data: &'a Path,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) clock: Clock,
+    pub(crate) control: Option<Arc<dyn Control>>,
+    pub(crate) tick_interval: Option<Duration>,
+    pub(crate) max_instance_reuse: Option<usize>,
+}
+
+/// A running server.
+pub(crate) enum Server {
+    /// In this process.
+    Bench(Box<Host>),
+    /// The leader of a process group.
+    Spin(Child, String),
+}
+
+/// Shops that start together would all compile the same components.
+static STARTING: Mutex<()> = Mutex::const_new(());
+
+impl Server {
+    pub(crate) async fn start(settings: Settings<'_>, manifest: &Manifest) -> Self {
+        if on_spin() { Self::spin(&settings, manifest) } else { Self::bench(settings).await }
+    }
+
+    async fn bench(settings: Settings<'_>) -> Self {
+        let mut options = Options::new(workspace());
+        options.runtime_config = Some(workspace().join("runtime-config.toml"));
+        options.data_root = Some(settings.data.to_owned());
+        options.state_dir = settings.data.join("state");
+        options.cache_dir = target().join("bodega-host-cache");
+        options.variables = settings.variables;
+        options.quiet = std::env::var_os("BODEGA_VERBOSE").is_none();
+        options.clock = settings.clock;
+        options.control = settings.control;
+        options.tick_interval = settings.tick_interval;
+        options.max_instance_reuse = settings.max_instance_reuse.unwrap_or(options.max_instance_reuse);
+        let _one_at_a_time = STARTING.lock().await;
+        Self::Bench(Box::new(Host::start(options).await.unwrap_or_else(|error| panic!("{error:?}"))))
+    }
+
+    fn spin(settings: &Settings<'_>, manifest: &Manifest) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let config = settings.data.join("runtime-config.toml");
+        fs::write(&config, runtime_config(settings.data, manifest)).unwrap();
+        let mut command = Command::new("spin");
+        command.arg("up").arg("--from").arg(workspace().join("spin.toml"));
+        command.args(["--listen", &address]).arg("--runtime-config-file").arg(config);
+        command.arg("--state-dir").arg(settings.data.join("state")).arg("--log-dir").arg(settings.data.join("logs"));
+        for (name, value) in &settings.variables {
+            command.arg("--variable").arg(format!("{name}={value}"));
+        }
+        if std::env::var_os("BODEGA_VERBOSE").is_none() {
+            command.arg("--quiet").stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        // `spin up` starts another process, which serves: both are in a group that ends together.
+        let child = command.process_group(0).spawn();
+        let child = child.unwrap_or_else(|error| panic!("cannot start `spin up`: {error}; is `spin` on the PATH?"));
+        Self::Spin(child, format!("http://{address}"))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Bench(host) => host.url(),
+            Self::Spin(_, url) => url.clone(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Self::Spin(child, _) = self {
+            let ended = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
+            if ended.is_ok() {
+                _ = child.wait();
+            }
+        }
+    }
+}
+
+/// The same files as on our host, so that the same audit reads them.
+fn runtime_config(data: &Path, manifest: &Manifest) -> String {
+    let mut config = String::new();
+    for (table, labels) in [("sqlite_database", &manifest.databases), ("key_value_store", &manifest.stores)] {
+        fs::create_dir_all(data.join(table)).unwrap();
+        for label in labels {
+            let path = data.join(table).join(format!("{label}.db"));
+            config += &format!("[{table}.{label}]\ntype = \"spin\"\npath = {path:?}\n");
+        }
+    }
+    config
+}
+
+fn target() -> PathBuf {
+    let moved = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    workspace().join(moved.unwrap_or("target".into()))
+}
