@@ -1,0 +1,54 @@
+# The few words people type. `make` alone lists them.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help up build test bench lint clean
+
+# Where `make up` and `make bench` serve, and on what: our own host, or `spin` where it is installed.
+LISTEN ?= 127.0.0.1:3000
+HOST ?= bodega
+# What `make test` runs the shop on; passed to the tests.
+BODEGA_HOST ?= $(HOST)
+export LISTEN HOST BODEGA_HOST
+
+# A folder with a manifest is a component, or a guest of the tests, and is named as its package is.
+COMPONENTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard components/*/Cargo.toml tests/guests/*/Cargo.toml)))
+
+help:
+	@echo 'make up       build, start the shop on http://$(LISTEN) with demo products; Ctrl-C stops it'
+	@echo 'make test     build, then run every test'
+	@echo 'make bench    build, then measure'
+	@echo 'make build    build all components'
+	@echo 'make lint     formatting and lints'
+	@echo 'make clean    remove what was built and the data of `make up`'
+	@echo
+	@echo 'LISTEN=127.0.0.1:3001   serve somewhere else'
+	@echo 'HOST=spin               run on Spin instead of our own host'
+
+up: build
+	@scripts/up
+
+build:
+	@scripts/need cargo
+	@echo '==> components: $(COMPONENTS)'
+	@scripts/cargo-wasm build --release $(addprefix -p ,$(COMPONENTS))
+
+test: build
+	@scripts/need cargo cc
+	@echo '==> tests'
+	@cargo test --workspace
+
+bench: build
+	@scripts/need cargo cc
+	@echo '==> bench'
+	@cargo run -p bench
+
+lint:
+	@echo '==> formatting'
+	@scripts/cargo-lint fmt --all --check
+	@echo '==> lints'
+	@scripts/cargo-lint clippy --workspace --all-targets -- -D warnings
+
+clean:
+	cargo clean
+	rm -rf .spin
