@@ -42,14 +42,17 @@ pub(crate) struct SignedIn {
 /// Opens an account for a customer. 409 `email-taken` when the address has one.
 pub(crate) async fn register(applicant: Applicant, once: Once) -> Result<Answer> {
     let once = once.comparing(&serde_json::to_string(&(applicant.email.as_str(), &applicant.username))?);
-    if let Some(answer) = once.answered(&DATABASE, None).await? {
+    if let Some(answer) = already(&applicant, &once).await? {
         return Ok(answer);
     }
-    if repository::account_of(applicant.email.as_str()).await?.is_some() {
-        return answer_of_the_other(&once).await;
+    let turn = passwords::turn().await?;
+    // Held until the account exists. While this one waited, its double may have been served: one press of a button
+    // often comes twice.
+    if let Some(answer) = already(&applicant, &once).await? {
+        return Ok(answer);
     }
-    // Before the transaction: 100 ms of work must not hold the write lock.
-    let hash = passwords::hash(&applicant.password).await?;
+    // Before the transaction: work that long must not hold the write lock.
+    let hash = turn.hash(&applicant.password).await?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, None).await? {
@@ -61,9 +64,12 @@ pub(crate) async fn register(applicant: Applicant, once: Once) -> Result<Answer>
         .await
 }
 
-/// The address is taken; perhaps by the same request, which was done after this one had looked for its answer.
-async fn answer_of_the_other(once: &Once) -> Result<Answer> {
-    once.answered(&DATABASE, None).await?.ok_or_else(email_taken)
+/// The answer that this request has been given before; 409 when the address has an account by another one.
+async fn already(applicant: &Applicant, once: &Once) -> Result<Option<Answer>> {
+    // In this order, because account and answer appear at the same moment.
+    let taken = repository::account_of(applicant.email.as_str()).await?.is_some();
+    let answer = once.answered(&DATABASE, None).await?;
+    if taken && answer.is_none() { Err(email_taken()) } else { Ok(answer) }
 }
 
 fn email_taken() -> Error {
@@ -92,7 +98,7 @@ async fn open(transaction: &Transaction, applicant: &Applicant, hash: &str, role
 pub(crate) async fn log_in(email: &str, password: &str) -> Result<SignedIn> {
     let account = repository::account_of(&Email::normal(email)).await?;
     let hash = account.as_ref().map(|account| account.password_hash.as_str());
-    let matches = passwords::verify(password, hash).await?;
+    let matches = passwords::turn().await?.verify(password, hash).await?;
     let user = match account {
         Some(account) if matches && account.status == Status::Active => account.user,
         _ => return Err(NOT_SIGNED_IN),
@@ -201,7 +207,7 @@ pub(crate) async fn first_admin() -> Result<()> {
         return Ok(());
     }
     account::password(&password, email.as_str()).map_err(unfit("admin_password"))?;
-    let hash = passwords::hash(&password).await?;
+    let hash = passwords::turn().await?.hash(&password).await?;
     let username = account::username(None, &email).map_err(unfit("admin_email"))?;
     let admin = Applicant { email, username, password };
     DATABASE

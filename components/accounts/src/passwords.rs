@@ -1,4 +1,4 @@
-//! Hashing and checking passwords, by the component `passwords`: each takes about 100 ms of a core and 19 MiB.
+//! Hashing and checking passwords, by the component `passwords`: each takes 50 to 100 ms of a core and 19 MiB.
 //!
 //! When many sign in at once they wait here, where waiting costs nothing. An instance asks for one at a time; whoever
 //! does not get a turn soon enough is sent away to try again. Between instances nothing is counted, so every request
@@ -8,7 +8,7 @@ use std::{rc::Rc, time::Duration};
 
 use futures::future::{Either, select};
 use model::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::Turns;
 use web::{Error, Result, client};
 
@@ -45,31 +45,41 @@ struct Verified {
     matches: bool,
 }
 
-/// The PHC string to keep for `password`. 503 when too many are waiting.
-pub(crate) async fn hash(password: &str) -> Result<String> {
-    ask::<Hashed>("/internal/hash", password, None).await.map(|answer| answer.hash)
+/// A turn at `passwords`. The next in line waits until it is dropped.
+pub(crate) struct Turn {
+    _turn: store::Turn,
+    deadline: Timestamp,
 }
 
-/// Whether `password` is the one that was hashed. Without a hash the answer is no, after the same work.
-pub(crate) async fn verify(password: &str, hash: Option<&str>) -> Result<bool> {
-    let answer = ask::<Verified>("/internal/verify", password, Some(hash.unwrap_or(NOBODY))).await?;
-    Ok(hash.is_some() && answer.matches)
-}
-
-async fn ask<T: for<'de> Deserialize<'de>>(path: &str, password: &str, hash: Option<&str>) -> Result<T> {
+/// Waits for a turn. 503 when too many are waiting.
+pub(crate) async fn turn() -> Result<Turn> {
     let deadline = Timestamp::now().after(DEADLINE);
     let turns = TURNS.with(Rc::clone);
-    let turn = match select(Box::pin(turns.take()), Box::pin(spin_sdk::time::sleep(WAIT))).await {
-        Either::Left((turn, _)) => turn,
-        Either::Right(_) => return Err(busy()),
-    };
-    let answer = client::post("passwords", path, &Request { password, hash, deadline }).await;
-    drop(turn);
-    match answer {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(Error::Internal(format!("passwords has no {path}"))),
-        Err(Error::Unavailable(_)) => Err(busy()),
-        Err(error) => Err(error),
+    match select(Box::pin(turns.take()), Box::pin(spin_sdk::time::sleep(WAIT))).await {
+        Either::Left((turn, _)) => Ok(Turn { _turn: turn, deadline }),
+        Either::Right(_) => Err(busy()),
+    }
+}
+
+impl Turn {
+    /// The PHC string to keep for `password`.
+    pub(crate) async fn hash(&self, password: &str) -> Result<String> {
+        self.ask::<Hashed>("/internal/hash", password, None).await.map(|answer| answer.hash)
+    }
+
+    /// Whether `password` is the one that was hashed. Without a hash the answer is no, after the same work.
+    pub(crate) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool> {
+        let answer = self.ask::<Verified>("/internal/verify", password, Some(hash.unwrap_or(NOBODY))).await?;
+        Ok(hash.is_some() && answer.matches)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, path: &str, password: &str, hash: Option<&str>) -> Result<T> {
+        match client::post("passwords", path, &Request { password, hash, deadline: self.deadline }).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(Error::Internal(format!("passwords has no {path}"))),
+            Err(Error::Unavailable(_)) => Err(busy()),
+            Err(error) => Err(error),
+        }
     }
 }
 
