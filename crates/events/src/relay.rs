@@ -66,12 +66,12 @@ pub async fn relay(database: &Database) {
     loop {
         let ready = LANES.with_borrow_mut(|lanes| {
             let ready = lanes.iter_mut().filter(|(_, lane)| !lane.running && !lane.queue.is_empty());
-            ready.map(|(subscriber, lane)| (lane.running = true, subscriber.clone()).1).collect::<Vec<_>>()
+            ready.map(|(subscriber, lane)| Running::start(subscriber, lane)).collect::<Vec<_>>()
         });
         if ready.is_empty() {
             return;
         }
-        join_all(ready.iter().map(|subscriber| drain(database, subscriber))).await;
+        join_all(ready.into_iter().map(|running| drain(database, running))).await;
         // Events of the same subjects may have waited for these, emitted here or by another instance.
         claim(database).await;
     }
@@ -90,13 +90,35 @@ async fn claim(database: &Database) {
     }
 }
 
+/// A lane that somebody is draining. Whatever becomes of them, the lane is free again afterwards.
+struct Running {
+    subscriber: String,
+}
+
+impl Running {
+    fn start(subscriber: &str, lane: &mut Lane) -> Self {
+        lane.running = true;
+        Self { subscriber: subscriber.to_owned() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        LANES.with_borrow_mut(|lanes| {
+            if let Some(lane) = lanes.get_mut(&self.subscriber) {
+                lane.running = false;
+            }
+        });
+    }
+}
+
 /// Delivers one lane's queue, batch by batch.
-async fn drain(database: &Database, subscriber: &str) {
+async fn drain(database: &Database, running: Running) {
+    let subscriber = running.subscriber.as_str();
     loop {
         let batch: Vec<Delivery> = LANES.with_borrow_mut(|lanes| {
             let Some(lane) = lanes.get_mut(subscriber) else { return Vec::new() };
             let size = lane.queue.len().min(ROUND);
-            lane.running = size > 0;
             lane.queue.drain(..size).collect()
         });
         if batch.is_empty() {

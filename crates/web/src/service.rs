@@ -219,15 +219,25 @@ fn leave_work<S: Service>() {
     }
 }
 
+/// The tick that is running in this instance; another may begin when this is dropped.
+struct Ticking(Rc<Instance>);
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.0.ticking.set(false);
+    }
+}
+
 /// One bounded round of housekeeping; nothing when one is running in this instance.
 pub(crate) async fn tick<S: Service>() -> Result<()> {
     let (Some(database), Some(instance)) = (S::DATABASE, started()) else { return Ok(()) };
     if instance.ticking.replace(true) {
         return Ok(());
     }
-    instance.next_tick.set(Timestamp::now().0 + TICK_INTERVAL);
+    let ticking = Ticking(instance);
+    ticking.0.next_tick.set(Timestamp::now().0 + TICK_INTERVAL);
     let outcome = housekeeping::<S>(database).await;
-    instance.ticking.set(false);
+    drop(ticking);
     after::start(Some(database));
     outcome
 }
