@@ -5,7 +5,7 @@ use spin_sdk::key_value::Store;
 use spin_sdk::sqlite::Connection;
 
 mod contract {
-    #![allow(missing_docs, reason = "generated code")]
+    #![allow(missing_docs, clippy::crate_in_macro_def, reason = "generated code")]
 
     spin_sdk::wit_bindgen::generate!({
         path: "../wit",
