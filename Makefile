@@ -4,12 +4,13 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help up build test bench lint clean
 
-# Where `make up` and `make bench` serve, and on what: our own host, or `spin` where it is installed.
+# Where `make up` serves.
 LISTEN ?= 127.0.0.1:3000
-HOST ?= bodega
-# What `make test` runs the shop on; passed to the tests.
+# On what the shop runs: our own host, or `spin` where it is installed. Not from the environment, where some shells keep
+# the machine's name in HOST; there it is BODEGA_HOST.
+HOST := bodega
 BODEGA_HOST ?= $(HOST)
-export LISTEN HOST BODEGA_HOST
+export LISTEN BODEGA_HOST
 
 # A folder with a manifest is a component, or a guest of the tests, and is named as its package is.
 COMPONENTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard components/*/Cargo.toml tests/guests/*/Cargo.toml)))
