@@ -145,18 +145,19 @@ impl Loader<'_> {
     fn compile(&self, id: &str, parts: &Parts, key: &str) -> Result<Component> {
         (self.progress)(&format!("compiling {id} (kept for the next start)"));
         let bytes = compose::compose(parts).with_context(|| format!("component {id:?}"))?;
-        let component = Component::new(self.engine, bytes)
+        // On threads that end: those of the global pool would keep what the compiler has allocated.
+        let threads = rayon::ThreadPoolBuilder::new().build()?;
+        let code = threads
+            .install(|| self.engine.precompile_component(&bytes))
             .map_err(anyhow::Error::from)
             .with_context(|| format!("cannot compile the component {id:?}"))?;
-        let code = component.serialize().map_err(anyhow::Error::from)?;
+        drop(threads);
         fs::create_dir_all(self.cache).with_context(|| format!("cannot create the cache {}", self.cache.display()))?;
         let file = self.cache_file(key);
         let unfinished = file.with_extension(format!("{}.part", std::process::id()));
         fs::write(&unfinished, code)
             .and_then(|()| fs::rename(&unfinished, &file))
             .with_context(|| format!("cannot write {}", file.display()))?;
-        // Load it from there: a mapped file costs less memory than what the compiler leaves behind.
-        drop(component);
         self.cached(key).with_context(|| format!("cannot load what was just written to {}", file.display()))
     }
 }

@@ -158,18 +158,21 @@ fn share(
         .iter()
         .map(|entry| template::render(entry, values))
         .collect::<Result<Vec<_>>>()?;
-    let granted = |labels: &[String]| labels.to_vec().into_iter();
     Ok(Shared {
         id: id.into(),
         runtime,
         environment: component.environment.clone().into_iter().collect(),
         variables: variables::of_component(&component.variables, values)?,
         allowed_hosts: AllowedHosts::parse(hosts)?,
-        databases: granted(&component.sqlite_databases)
-            .filter_map(|label| Some((label.clone(), stores.databases.get(&label)?.clone())))
+        databases: component
+            .sqlite_databases
+            .iter()
+            .filter_map(|label| Some((label.clone(), stores.databases.get(label)?.clone())))
             .collect(),
-        stores: granted(&component.key_value_stores)
-            .filter_map(|label| Some((label.clone(), stores.key_value.get(&label)?.clone())))
+        stores: component
+            .key_value_stores
+            .iter()
+            .filter_map(|label| Some((label.clone(), stores.key_value.get(label)?.clone())))
             .collect(),
     })
 }

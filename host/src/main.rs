@@ -10,10 +10,6 @@ use bodega_host::{Host, Options};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Requests come and go with many small allocations; this allocator is faster at them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A small Spin-compatible host, for development and tests.
 #[derive(Parser)]
 #[command(name = "bodega-host", version)]

@@ -127,7 +127,7 @@ pub(crate) struct Component {
 #[serde(untagged)]
 pub(crate) enum Dependency {
     /// A table; see [`DependencyTable`].
-    Table(DependencyTable),
+    Table(Box<DependencyTable>),
     /// `"name" = "1.2.3"`, a package of a registry.
     Version(#[expect(dead_code, reason = "tells the shapes apart")] String),
 }

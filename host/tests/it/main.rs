@@ -1,5 +1,7 @@
 //! The host, on components made for it: `tests/guests`.
 
+#![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests")]
+
 mod composition;
 mod control;
 mod fixture;

@@ -69,6 +69,8 @@ impl Outcome {
 enum Kind {
     /// Reads, or takes a lock without waiting for the disk.
     Quick,
+    /// Begins with a table expression: reads or writes.
+    With,
     /// Writes rows: to memory inside a transaction, to disk outside of one.
     Write,
     /// Anything else, such as `COMMIT` and `PRAGMA`.
@@ -79,10 +81,12 @@ impl Kind {
     fn of(sql: &str) -> Self {
         let word = first_word(sql);
         let is = |known: &&str| known.eq_ignore_ascii_case(word);
-        if ["SELECT", "VALUES", "EXPLAIN", "BEGIN", "SAVEPOINT"].iter().any(|k| is(&k)) {
+        if ["SELECT", "VALUES", "EXPLAIN", "BEGIN", "SAVEPOINT"].iter().any(is) {
             Self::Quick
-        } else if ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"].iter().any(|k| is(&k)) {
+        } else if ["INSERT", "UPDATE", "DELETE", "REPLACE"].iter().any(is) {
             Self::Write
+        } else if is(&"WITH") {
+            Self::With
         } else {
             Self::Other
         }
@@ -256,9 +260,14 @@ impl Inner {
         let quick = match kind {
             Kind::Quick => true,
             Kind::Write => before == TransactionState::Write,
+            Kind::With => before == TransactionState::Write || self.is_read(sql),
             Kind::Other => false,
         };
         quick.then(|| self.run(sql, parameters))
+    }
+
+    fn is_read(&self, sql: &str) -> bool {
+        self.sqlite.prepare_cached(sql).is_ok_and(|statement| statement.readonly())
     }
 
     /// Runs the statement where it may wait for the disk, and, holding a lock, for other locks.
@@ -280,7 +289,7 @@ impl Inner {
 
     fn run(&self, sql: &str, parameters: &[Value]) -> Attempt {
         let mut statement = self.sqlite.prepare_cached(sql)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let width = columns.len();
         let mut found = Vec::new();
         let mut bytes = 0;
