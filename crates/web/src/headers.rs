@@ -5,10 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use uuid::Uuid;
 
-/// The client address that Spin gives to a call from another component. Spin sets the header itself, over whatever a
-/// client sent, so nobody outside can have it.
+/// The client address that Spin gives to a call from another component. No connection has it.
 const CHAINED: &str = "0.0.0.0:0";
-const CLIENT_ADDRESS: &str = "spin-client-addr";
 
 const SECURITY: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
@@ -18,14 +16,21 @@ const SECURITY: &[(&str, &str)] = &[
     ("cross-origin-resource-policy", "same-site"),
 ];
 
+/// The address that the host has seen. Spin 4.1 adds it behind whatever the client sent under the same name, so only the
+/// last one counts.
+fn client_address(headers: &HeaderMap) -> &str {
+    let last = headers.get_all("spin-client-addr").iter().next_back();
+    last.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 /// True for a call from another component of the shop.
 pub(crate) fn is_internal(headers: &HeaderMap) -> bool {
-    headers.get(CLIENT_ADDRESS).is_some_and(|address| address == CHAINED)
+    client_address(headers) == CHAINED
 }
 
 /// The client's address without its port.
 pub(crate) fn client(headers: &HeaderMap) -> &str {
-    let address = headers.get(CLIENT_ADDRESS).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let address = client_address(headers);
     address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
@@ -102,6 +107,17 @@ pub(crate) fn etag<B: AsRef<[u8]> + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_cannot_forge_its_address() {
+        let mut headers = HeaderMap::new();
+        headers.append("spin-client-addr", HeaderValue::from_static(CHAINED));
+        headers.append("spin-client-addr", HeaderValue::from_static("192.0.2.1:4711"));
+        assert!(!is_internal(&headers));
+        assert_eq!(client(&headers), "192.0.2.1");
+        headers.append("spin-client-addr", HeaderValue::from_static(CHAINED));
+        assert!(is_internal(&headers));
+    }
 
     #[test]
     fn only_well_formed_traces_go_on() {
