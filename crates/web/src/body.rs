@@ -65,13 +65,13 @@ where
 {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let field = error.path().to_string();
+        let path = error.path().to_string();
         let inner = error.inner();
         if inner.is_data() {
             // serde_json adds " at line L column C", which is noise beside the name of the field.
             let message = inner.to_string();
-            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            Error::invalid(if field == "." { String::new() } else { field }, message)
+            let message = message.split(" at line ").next().unwrap_or_default();
+            refused(if path == "." { "" } else { &path }, message)
         } else {
             Error::Malformed(format!("the body is not JSON: {inner}"))
         }
@@ -79,6 +79,15 @@ where
     deserializer.end().map_err(|error| Error::Malformed(format!("the body is not JSON: {error}")))?;
     validate(&value)?;
     Ok(value)
+}
+
+/// 422 for what is wrong at `path`. A field that is missing has no path of its own: serde names it in the message.
+fn refused(path: &str, message: &str) -> Error {
+    match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        Some(field) if path.is_empty() => Error::invalid(field, "is missing"),
+        Some(field) => Error::invalid(format!("{path}.{field}"), "is missing"),
+        None => Error::invalid(path, message),
+    }
 }
 
 fn validate<T: Validate<Context = ()>>(value: &T) -> Result<(), Error> {
@@ -176,6 +185,9 @@ mod tests {
             (r#"{"lines":[{"itemQuantity":"1"}]}"#, "lines[0].itemQuantity"),
             (r#"{"lines":[{"itemQuantity":-1}]}"#, "lines[0].itemQuantity"),
             (r#"{"lines":[{"itemQuantity":0}]}"#, "lines[0].itemQuantity"),
+            (r#"{"lines":[{}]}"#, "lines[0].itemQuantity"),
+            ("{}", "lines"),
+            ("[]", ""),
             (r#"{"lines":[]}"#, "lines"),
         ] {
             let Error::Invalid(fields) = refusal(json) else { panic!("{json}") };
