@@ -159,13 +159,11 @@ async fn wait_for_twin(id: PaymentId) -> Result<()> {
 
 /// Starts what must be sent to the provider now that `transaction` is about to commit.
 pub(crate) fn charge_after(transaction: &Transaction, payment: Payment) {
-    transaction.on_commit(move || {
-        web::after_response(async move {
-            if let Err(error) = charge(&payment).await {
-                // A tick finds it.
-                eprintln!("error: charge of payment {}: {error}", payment.id);
-            }
-        });
+    web::after_commit(transaction, async move {
+        if let Err(error) = charge(&payment).await {
+            // A tick finds it.
+            eprintln!("error: charge of payment {}: {error}", payment.id);
+        }
     });
 }
 

@@ -110,13 +110,11 @@ async fn promise(
 pub(crate) async fn give_back(transaction: &Transaction, payment: &Payment) -> Result<()> {
     let Ok(refund) = promise(transaction, payment, None, Some("the order is over")).await? else { return Ok(()) };
     let payment = payment.clone();
-    transaction.on_commit(move || {
-        web::after_response(async move {
-            if let Err(error) = send(&payment, &refund).await {
-                // A tick finds it.
-                eprintln!("error: refund {}: {error}", refund.id);
-            }
-        });
+    web::after_commit(transaction, async move {
+        if let Err(error) = send(&payment, &refund).await {
+            // A tick finds it.
+            eprintln!("error: refund {}: {error}", refund.id);
+        }
     });
     Ok(())
 }

@@ -3,16 +3,20 @@
 use std::cell::RefCell;
 
 use futures::future::LocalBoxFuture;
-use store::Database;
+use store::{Database, Transaction};
 
 thread_local! {
     static WAITING: RefCell<Vec<LocalBoxFuture<'static, ()>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `work` once the response that is being made is on its way. The instance may die before: only for what
-/// housekeeping would find and do later anyway.
-pub fn after_response(work: impl Future<Output = ()> + 'static) {
-    WAITING.with_borrow_mut(|waiting| waiting.push(Box::pin(work)));
+/// Runs `work` when `transaction` has committed and the response that is being made is on its way, in the trace of
+/// whoever asks for it. The instance may die before: only for what housekeeping would find and do later anyway.
+pub fn after_commit(transaction: &Transaction, work: impl Future<Output = ()> + 'static) {
+    let work: LocalBoxFuture<'static, ()> = match events::trace::current() {
+        Some(traceparent) => Box::pin(events::trace::scope(traceparent, work)),
+        None => Box::pin(work),
+    };
+    transaction.on_commit(move || WAITING.with_borrow_mut(|waiting| waiting.push(work)));
 }
 
 /// Starts what has been left to do, and delivers the events that it emits.

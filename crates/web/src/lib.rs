@@ -15,7 +15,7 @@ mod rate_limit;
 mod service;
 pub mod variable;
 
-pub use after::after_response;
+pub use after::after_commit;
 pub use auth::Caller;
 pub use body::{Json, Path, Query};
 pub use error::{Error, FieldError};
