@@ -1,6 +1,6 @@
 //! The steps of a purchase, as customers and sellers make them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -65,13 +65,19 @@ impl Shop {
     }
 
     /// Waits until an order has this status, without a tick.
+    ///
+    /// # Panics
+    ///
+    /// When that takes too long, with what the order is by then.
     pub async fn wait_for(&self, order: i64, status: &str) -> Value {
-        let mut found = Value::Null;
-        eventually(PATIENCE, &format!("order {order} is {status}"), async || {
-            found = self.find_order(order).await;
-            found["status"] == status
-        })
-        .await;
-        found
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = self.find_order(order).await;
+            if found["status"] == status {
+                return found;
+            }
+            assert!(Instant::now() < end, "order {order} is not {status}: {found}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }

@@ -10,8 +10,8 @@ use crate::{Shop, server::Server};
 
 /// How long a shop may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A shop that shows no change for so long, tick after tick, waits for time to pass.
-const STALLED: Duration = Duration::from_millis(60);
+/// A shop that shows no change for so long waits for something. To be wrong about that costs a tick too many.
+const STALLED: Duration = Duration::from_millis(25);
 
 /// What goes on in a shop at one moment.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,18 +22,16 @@ struct Pulse {
     sending: i64,
     /// Charges and refunds that the provider has not answered.
     unknown: i64,
-    /// When the next of all of these is due, in Unix milliseconds.
-    next_due: Option<i64>,
+    /// When each of all of these is due, in Unix milliseconds.
+    due: Vec<i64>,
     /// Changes whenever anything else does.
     trace: Vec<Value>,
 }
 
-const DELIVERIES: &str = "SELECT count(*), min(due_at), sum(due_at), sum(attempts), \
-     (SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), (SELECT count(*) FROM inbox) \
-     FROM deliveries WHERE parked_at IS NULL";
-const MONEY: &str = "SELECT COALESCE(sum(attempts = 0), 0), COALESCE(sum(attempts > 0), 0), min(check_at), \
-     sum(check_at) FROM (SELECT attempts, check_at FROM payments WHERE check_at IS NOT NULL \
-     UNION ALL SELECT attempts, check_at FROM refunds WHERE check_at IS NOT NULL)";
+const DELIVERIES: &str = "SELECT due_at, attempts FROM deliveries WHERE parked_at IS NULL ORDER BY id";
+const MONEY: &str = "SELECT check_at, attempts FROM payments WHERE check_at IS NOT NULL \
+     UNION ALL SELECT check_at, attempts FROM refunds WHERE check_at IS NOT NULL";
+const PROGRESS: &str = "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), (SELECT count(*) FROM inbox)";
 
 impl Shop {
     /// One round of housekeeping in every service that has any. Not on Spin: there, requests bring it about.
@@ -81,49 +79,55 @@ impl Shop {
         }
     }
 
-    /// Ticks until every event has arrived and the ending of every charge is known; whenever nothing happens any more,
-    /// the clock jumps to when something is due. Not on Spin.
+    /// Waits until every event has arrived and the ending of every charge is known. Housekeeping is done only when
+    /// nothing happens by itself any more, and when that does not help, the clock jumps to when something is due. Not on
+    /// Spin.
     pub async fn settle_over_time(&self) {
         let end = Instant::now() + PATIENCE;
         let mut last = self.pulse();
         let mut changed = Instant::now();
+        let mut ticked = false;
         loop {
-            self.tick_all().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
             let pulse = self.pulse();
             let quiet = pulse.undelivered == 0 && pulse.sending == 0 && pulse.unknown == 0;
             if pulse != last {
-                changed = Instant::now();
+                (changed, ticked) = (Instant::now(), false);
             } else if quiet {
                 return;
             } else if changed.elapsed() > STALLED {
-                self.jump_to(pulse.next_due);
-                changed = Instant::now();
+                if ticked {
+                    self.jump(&pulse.due);
+                }
+                self.tick_all().await;
+                (changed, ticked) = (Instant::now(), true);
             }
             assert!(Instant::now() < end, "the shop does not come to rest: {pulse:?}");
             last = pulse;
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    fn jump_to(&self, due: Option<i64>) {
-        let due = Duration::from_millis(due.and_then(|due| u64::try_from(due).ok()).unwrap_or(0));
-        self.clock.advance(due.saturating_sub(self.clock.now()) + Duration::from_millis(1));
+    /// To when the next is due. What is due already and yet does not happen waits for one that is not.
+    fn jump(&self, due: &[i64]) {
+        let due = due.iter().filter_map(|due| Some(Duration::from_millis(u64::try_from(*due).ok()?)));
+        if let Some(wait) = due.filter_map(|due| due.checked_sub(self.clock.now())).min() {
+            self.clock.advance(wait + Duration::from_millis(1));
+        }
     }
 
     fn pulse(&self) -> Pulse {
-        let mut pulse = Pulse { undelivered: 0, sending: 0, unknown: 0, next_due: None, trace: Vec::new() };
-        let mut due = |at: &Value| pulse.next_due = pulse.next_due.into_iter().chain(at.as_i64()).min();
+        let mut pulse = Pulse { undelivered: 0, sending: 0, unknown: 0, due: Vec::new(), trace: Vec::new() };
         for service in &self.manifest.databases {
             for row in self.query(service, DELIVERIES) {
-                pulse.undelivered += row[0].as_i64().unwrap_or(0);
-                due(&row[1]);
+                pulse.undelivered += 1;
+                pulse.due.extend(row[0].as_i64());
                 pulse.trace.extend(row);
             }
+            pulse.trace.extend(self.query(service, PROGRESS).concat());
         }
         for row in self.query("payments", MONEY) {
-            pulse.sending += row[0].as_i64().unwrap_or(0);
-            pulse.unknown += row[1].as_i64().unwrap_or(0);
-            due(&row[2]);
+            *(if row[1] == 0 { &mut pulse.sending } else { &mut pulse.unknown }) += 1;
+            pulse.due.extend(row[0].as_i64());
             pulse.trace.extend(row);
         }
         pulse

@@ -181,7 +181,9 @@ impl Shop {
             request = request.header("content-type", "application/json");
         }
         let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let answer = host.call(component, request.body(body).unwrap()).await.unwrap();
+        let answer = host.call(component, request.body(body).unwrap());
+        let answer = tokio::time::timeout(Duration::from_secs(90), answer).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{component}{path} never answers")).unwrap();
         let text = String::from_utf8_lossy(answer.body()).into_owned();
         Answer {
             status: answer.status(),

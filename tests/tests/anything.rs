@@ -1,0 +1,152 @@
+//! Whatever customers and sellers do, in whatever order, at once or one after the other: the books add up.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{future::IntoFuture, time::Duration};
+
+use futures::future::join_all;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use serde_json::json;
+use shop_tests::{Allow, Answer, Customer, Shop, ShopOptions, needs_bench};
+
+/// Unless PROPTEST_CASES says otherwise.
+const CASES: u32 = 64;
+const TIMEOUT: Duration = Duration::from_secs(3600);
+const TOKENS: [&str; 8] = [
+    "tok_visa",
+    "tok_mastercard",
+    "tok_declined",
+    "tok_timeout",
+    "tok_timeout_declined",
+    "tok_timeout_lost",
+    "tok_refund_timeout",
+    "tok_of_nobody",
+];
+
+/// Something that somebody does. Orders and products are counted from the first of the case, and taken modulo how many
+/// there are by then.
+#[derive(Debug, Clone)]
+enum Step {
+    Place { product: usize, quantity: u32, token: Option<usize> },
+    Pay { order: usize, token: usize },
+    Cancel { order: usize },
+    Refund { order: usize, cents: Option<u32> },
+    Adjust { product: usize, delta: i32 },
+    SetStock { product: usize, stock: u32 },
+    Pass { seconds: u64 },
+    Tick,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let token = 0..TOKENS.len();
+    prop_oneof![
+        6 => (0..3usize, 1..4u32, prop::option::of(token.clone()))
+            .prop_map(|(product, quantity, token)| Step::Place { product, quantity, token }),
+        4 => (0..20usize, token).prop_map(|(order, token)| Step::Pay { order, token }),
+        3 => (0..20usize).prop_map(|order| Step::Cancel { order }),
+        2 => (0..20usize, prop::option::of(1..2000u32)).prop_map(|(order, cents)| Step::Refund { order, cents }),
+        1 => (0..3usize, -6..6i32).prop_map(|(product, delta)| Step::Adjust { product, delta }),
+        1 => (0..3usize, 0..8u32).prop_map(|(product, stock)| Step::SetStock { product, stock }),
+        1 => (1..4000u64).prop_map(|seconds| Step::Pass { seconds }),
+        1 => Just(Step::Tick),
+    ]
+}
+
+/// What is done at once, one group after the other.
+fn groups() -> impl Strategy<Value = Vec<Vec<Step>>> {
+    prop::collection::vec(prop::collection::vec(step(), 1..6), 1..8)
+}
+
+struct Case<'a> {
+    shop: &'a Shop,
+    ann: &'a Customer,
+    products: Vec<i64>,
+    /// The last order before this case.
+    first: i64,
+}
+
+impl Case<'_> {
+    fn order(&self, number: usize) -> Option<i64> {
+        let orders = self.shop.query("orders", &format!("SELECT id FROM orders WHERE id > {} ORDER BY id", self.first));
+        let number = number.checked_rem(orders.len())?;
+        orders[number][0].as_i64()
+    }
+
+    /// Does one step; the answer, when there is one.
+    async fn take(&self, step: &Step) -> Option<Answer> {
+        let admin = self.shop.admin().await;
+        let product = |number: &usize| self.products[number % self.products.len()];
+        Some(match step {
+            Step::Place { product: number, quantity, token } => {
+                self.shop.order(self.ann, product(number), *quantity, token.map(|token| TOKENS[token])).await
+            }
+            Step::Pay { order, token } => self.shop.pay(self.ann, self.order(*order)?, TOKENS[*token]).await,
+            Step::Cancel { order } => self.shop.cancel(self.ann, self.order(*order)?).await,
+            Step::Refund { order, cents } => {
+                let payment = self.shop.payment_of(self.order(*order)?).await.body["id"].as_i64()?;
+                let body = cents.map_or(json!({}), |cents| json!({ "amount": f64::from(cents) / 100.0 }));
+                self.shop.post(format!("/api/v1/payments/{payment}/refund"), &body).by(admin).await
+            }
+            Step::Adjust { product: number, delta } => {
+                let path = format!("/api/v1/inventory/{}/adjust", product(number));
+                self.shop.post(path, &json!({ "delta": delta, "reason": "counted" })).by(admin).await
+            }
+            Step::SetStock { product: number, stock } => {
+                let path = format!("/api/v1/products/{}", product(number));
+                self.shop.put(path, &json!({ "stock": stock })).by(admin).await
+            }
+            Step::Pass { seconds } => {
+                self.shop.clock.advance(Duration::from_secs(*seconds));
+                return None;
+            }
+            Step::Tick => {
+                self.shop.tick_all().await;
+                return None;
+            }
+        })
+    }
+
+    async fn run(&self, groups: &[Vec<Step>]) -> Result<(), TestCaseError> {
+        for group in groups {
+            let answers = join_all(group.iter().map(|step| self.take(step).into_future())).await;
+            for (step, answer) in group.iter().zip(answers) {
+                // 401 when time has passed the access token while the request was on its way.
+                let fits = answer.as_ref().is_none_or(|answer| {
+                    answer.status.is_success() || [401, 409, 422].contains(&answer.status.as_u16())
+                });
+                prop_assert!(fits, "{step:?}: {answer:?}");
+            }
+        }
+        self.shop.settle_over_time().await;
+        let wrong = self.shop.violations(&[Allow::DeclinedRefunds]);
+        prop_assert!(wrong.is_empty(), "{wrong:#?}");
+        Ok(())
+    }
+}
+
+#[test]
+fn whatever_happens_the_books_add_up() {
+    needs_bench!("it moves the clock");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // One shop for all cases, each with products of its own: what went wrong in a case is told by that case.
+    let shop = runtime.block_on(Shop::start(ShopOptions { order_timeout: TIMEOUT, ..ShopOptions::default() }));
+    let ann = runtime.block_on(shop.customer("ann"));
+    // Shrinking repeats a case many times, each in the shop as it is by then.
+    let mut config = Config { max_shrink_iters: 50, failure_persistence: None, ..Config::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = CASES;
+    }
+    let outcome = TestRunner::new(config).run(&groups(), |groups| {
+        runtime.block_on(async {
+            let products = vec![shop.product(5.0, 5).await, shop.product(9.99, 3).await, shop.product(0.0, 4).await];
+            let first = shop.value("orders", "SELECT COALESCE(max(id), 0) FROM orders").as_i64().unwrap();
+            Case { shop: &shop, ann: &ann, products, first }.run(&groups).await
+        })
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
