@@ -35,15 +35,15 @@ pub(crate) async fn all(plan: &Plan) -> Result<ExitCode> {
     facts::print(run.directory.path())?;
     facts::print_sizes(&run.manifest)?;
     let start = run.starts().await?;
-    let shop = run.start_shop("cache").await?;
-    let hello = run.start_hello().await?;
+    let mut shop = run.start_shop("cache").await?;
+    let mut hello = run.start_hello().await?;
     let idle = shop.usage();
     eprintln!("Filling the shop with {} products", plan.products);
     let seeded = seed::fill(shop.address, plan.clients, plan.products).await?;
-    let mut rows = reads(plan, &hello, &shop, &seeded).await?;
+    let mut rows = reads(plan, &mut hello, &mut shop, &seeded).await?;
     hello.stop().await?;
     let log_in = LogIn { address: shop.address, accounts: seeded.accounts.clone() };
-    rows.push(row("POST login", &shop, log_in, plan, plan.slow_seconds).await?);
+    rows.push(row("POST login", &mut shop, log_in, plan, plan.slow_seconds).await?);
     let customers = seeded.sign_in(shop.address).await?;
     let buy = Buy {
         address: shop.address,
@@ -51,7 +51,7 @@ pub(crate) async fn all(plan: &Plan) -> Result<ExitCode> {
         products: seeded.products.clone(),
         pause: Duration::from_millis(plan.poll_ms),
     };
-    let orders = row("order, from placing to paid", &shop, buy, plan, plan.slow_seconds).await?;
+    let orders = row("order, from placing to paid", &mut shop, buy, plan, plan.slow_seconds).await?;
     let asked = orders.figures.requests;
     rows.push(orders);
     let loaded = shop.usage();
@@ -85,19 +85,18 @@ pub(crate) async fn all(plan: &Plan) -> Result<ExitCode> {
 }
 
 /// Hello, product and list take turns, so that what others do on the machine meets them alike.
-async fn reads(plan: &Plan, hello: &Server, shop: &Server, seeded: &Seeded) -> Result<Vec<Row>> {
+async fn reads(plan: &Plan, hello: &mut Server, shop: &mut Server, seeded: &Seeded) -> Result<Vec<Row>> {
     let fetch = |server: &Server, path| Fetch { address: server.address, paths: Arc::new([path]) };
     let floor = fetch(hello, Uri::from_static("/hello"));
     let product = Fetch { address: shop.address, paths: seeded.product_paths()? };
     let list = fetch(shop, Uri::from_static(FIRST));
-    let loads = [("hello", hello, floor), ("GET product", shop, product), ("GET list of 20", shop, list)];
-    let mut rounds: Vec<Vec<Row>> = loads.iter().map(|_| Vec::new()).collect();
+    let (mut floors, mut products, mut lists) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
-        for ((what, server, suite), rows) in loads.iter().zip(&mut rounds) {
-            rows.push(row(what, server, suite.clone(), plan, plan.seconds).await?);
-        }
+        floors.push(row("hello", hello, floor.clone(), plan, plan.seconds).await?);
+        products.push(row("GET product", shop, product.clone(), plan, plan.seconds).await?);
+        lists.push(row("GET list of 20", shop, list.clone(), plan, plan.seconds).await?);
     }
-    Ok(loads.iter().zip(rounds).map(|((what, ..), rows)| table::median(what, rows)).collect())
+    Ok([floors, products, lists].into_iter().filter_map(table::median).collect())
 }
 
 /// Directories and programs of one run.
@@ -186,7 +185,7 @@ fn runtime_config(file: &Path, data: &Path) -> Result<String> {
 }
 
 /// Loads `server`, and reads what that took of it and of this process.
-async fn row<S>(what: &'static str, server: &Server, suite: S, plan: &Plan, seconds: f64) -> Result<Row>
+async fn row<S>(what: &'static str, server: &mut Server, suite: S, plan: &Plan, seconds: f64) -> Result<Row>
 where
     S: BenchSuite + Send + 'static,
     S::WorkerState: Send + 'static,
@@ -197,6 +196,7 @@ where
     tokio::time::sleep(SETTLE).await;
     let before = (server.usage(), Usage::of("self"));
     let figures = load::run(suite, plan.clients, Duration::from_secs_f64(seconds)).await?;
+    server.must_run()?;
     let after = (server.usage(), Usage::of("self"));
     eprintln!("{:.0} a second", figures.rate);
     Ok(Row {

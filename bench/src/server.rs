@@ -87,6 +87,14 @@ impl Server {
         }
     }
 
+    /// Fails when the process has ended, and says how.
+    pub(crate) fn must_run(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("the server at {} has ended: {status}", self.address),
+            None => Ok(()),
+        }
+    }
+
     /// What the process has taken of the processors and holds of the memory so far.
     pub(crate) fn usage(&self) -> facts::Usage {
         facts::Usage::of(&self.child.id().to_string())

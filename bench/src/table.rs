@@ -28,8 +28,9 @@ impl Row {
     }
 }
 
-/// What several rounds of the same load come to: the median of each figure, and all errors.
-pub(crate) fn median(what: &'static str, mut rounds: Vec<Row>) -> Row {
+/// What several rounds of the same load come to: the median of each figure, and all errors. `None` of no rounds.
+pub(crate) fn median(mut rounds: Vec<Row>) -> Option<Row> {
+    let what = rounds.first()?.what;
     let errors = rounds.iter().flat_map(|row| row.figures.errors.clone()).fold(
         std::collections::BTreeMap::new(),
         |mut sum, (what, count)| {
@@ -52,7 +53,7 @@ pub(crate) fn median(what: &'static str, mut rounds: Vec<Row>) -> Row {
     let server = middle(|row| row.server.unwrap_or(0.0));
     let generator = middle(|row| row.generator.unwrap_or(0.0));
     let count = rounds.iter().map(|row| row.figures.count).sum();
-    Row { what, figures: Figures { count, ..figures }, server: Some(server), generator: Some(generator) }
+    Some(Row { what, figures: Figures { count, ..figures }, server: Some(server), generator: Some(generator) })
 }
 
 /// Prints the table, in Markdown; the first row is the floor.
@@ -100,7 +101,7 @@ pub(crate) fn print_aims(rows: &[Row]) {
             aim(part >= 60.0, format!("{}: {part:.0}% of hello-world, aim 60%", row.what));
         }
         let rate = orders.figures.rate;
-        aim(rate >= 140.0, format!("{}: {rate:.0} a second, aim 140", orders.what));
+        aim(rate >= 140.0, format!("{}: {rate:.1} a second, aim 140", orders.what));
     }
     for row in rows {
         aim(row.tail() <= TAIL, format!("{}: p99 is {:.1} times p50, aim {TAIL:.0}", row.what, row.tail()));
