@@ -17,6 +17,7 @@ pub(crate) const ROUND: usize = 64;
 pub(crate) struct Delivery {
     pub(crate) id: i64,
     pub(crate) subscriber: String,
+    pub(crate) subject: String,
     pub(crate) envelope: String,
     pub(crate) attempts: u32,
 }
@@ -73,7 +74,7 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
          INSERT INTO deliveries (outbox_id, subscriber, subject, due_at) \
          SELECT outbox_id, subscriber, subject, CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
          WHERE d.subscriber = new.subscriber AND d.subject = new.subject AND d.parked_at IS NULL) \
-         THEN now ELSE now + {} END FROM new RETURNING id, due_at, outbox_id, subscriber",
+         THEN now ELSE now + {} END FROM new RETURNING id, due_at, outbox_id, subscriber, subject",
         rows(values.len() / 4, 4),
         LEASE.as_millis(),
     );
@@ -82,7 +83,7 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
         let (id, due_at, outbox_id): (i64, i64, i64) = (row.next()?, row.next()?, row.next()?);
         if due_at > now.0 {
             let envelope = texts.get(&outbox_id).cloned().unwrap_or_default();
-            claimed.push(Delivery { id, subscriber: row.next()?, envelope, attempts: 0 });
+            claimed.push(Delivery { id, subscriber: row.next()?, subject: row.next()?, envelope, attempts: 0 });
         }
     }
     claimed.sort_by_key(|delivery| delivery.id);
@@ -115,7 +116,7 @@ pub(crate) async fn claim(database: &Database, now: Timestamp) -> Result<Vec<Del
     }
     let claim = format!(
         "UPDATE deliveries SET due_at = $1 + {} WHERE id IN (SELECT d.id FROM deliveries d WHERE {DUE} ORDER BY d.id LIMIT {ROUND}) \
-         RETURNING id, subscriber, (SELECT envelope FROM outbox WHERE outbox.id = deliveries.outbox_id), attempts",
+         RETURNING id, subscriber, subject, (SELECT envelope FROM outbox WHERE outbox.id = deliveries.outbox_id), attempts",
         LEASE.as_millis()
     );
     let mut claimed = database
@@ -123,7 +124,13 @@ pub(crate) async fn claim(database: &Database, now: Timestamp) -> Result<Vec<Del
         .await?
         .into_iter()
         .map(|mut row| {
-            Ok(Delivery { id: row.next()?, subscriber: row.next()?, envelope: row.next()?, attempts: row.next()? })
+            Ok(Delivery {
+                id: row.next()?,
+                subscriber: row.next()?,
+                subject: row.next()?,
+                envelope: row.next()?,
+                attempts: row.next()?,
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     claimed.sort_by_key(|delivery| delivery.id);

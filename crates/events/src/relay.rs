@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -93,17 +93,21 @@ async fn claim(database: &Database) {
 /// A lane that somebody is draining. Whatever becomes of them, the lane is free again afterwards.
 struct Running {
     subscriber: String,
+    /// Of the batch that is out: nobody knows yet whether it has arrived.
+    subjects: HashSet<String>,
 }
 
 impl Running {
     fn start(subscriber: &str, lane: &mut Lane) -> Self {
         lane.running = true;
-        Self { subscriber: subscriber.to_owned() }
+        Self { subscriber: subscriber.to_owned(), subjects: HashSet::new() }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Dropped midway: the batch comes again when its claim expires, and what follows in its subjects after it.
+        hold_back(&self.subscriber, &self.subjects);
         LANES.with_borrow_mut(|lanes| {
             if let Some(lane) = lanes.get_mut(&self.subscriber) {
                 lane.running = false;
@@ -112,9 +116,21 @@ impl Drop for Running {
     }
 }
 
+/// Takes out of a lane what is of these subjects: it must not overtake an earlier event that has not arrived.
+fn hold_back(subscriber: &str, subjects: &HashSet<String>) -> Vec<i64> {
+    LANES.with_borrow_mut(|lanes| {
+        let Some(lane) = lanes.get_mut(subscriber) else { return Vec::new() };
+        let (held, rest): (VecDeque<_>, _) =
+            lane.queue.drain(..).partition(|delivery| subjects.contains(&delivery.subject));
+        lane.queue = rest;
+        held.into_iter().map(|delivery| delivery.id).collect()
+    })
+}
+
 /// Delivers one lane's queue, batch by batch.
-async fn drain(database: &Database, running: Running) {
-    let subscriber = running.subscriber.as_str();
+async fn drain(database: &Database, mut running: Running) {
+    let subscriber = running.subscriber.clone();
+    let subscriber = subscriber.as_str();
     loop {
         let batch: Vec<Delivery> = LANES.with_borrow_mut(|lanes| {
             let Some(lane) = lanes.get_mut(subscriber) else { return Vec::new() };
@@ -124,8 +140,10 @@ async fn drain(database: &Database, running: Running) {
         if batch.is_empty() {
             return;
         }
+        running.subjects = batch.iter().map(|delivery| delivery.subject.clone()).collect();
         let receipt = deliver(subscriber, &batch).await;
-        if let Err(error) = settle(database, &batch, receipt).await {
+        running.subjects.clear();
+        if let Err(error) = settle(database, subscriber, &batch, receipt).await {
             // Their claims expire, and they are delivered again.
             eprintln!("relay: cannot note {} deliveries to {subscriber}: {error}", batch.len());
         }
@@ -159,7 +177,12 @@ async fn deliver(subscriber: &str, batch: &[Delivery]) -> Result<Receipt, String
 }
 
 /// Notes what became of each copy of a batch.
-async fn settle(database: &Database, batch: &[Delivery], receipt: Result<Receipt, String>) -> store::Result<()> {
+async fn settle(
+    database: &Database,
+    subscriber: &str,
+    batch: &[Delivery],
+    receipt: Result<Receipt, String>,
+) -> store::Result<()> {
     let now = Timestamp::now();
     let mut arrived = Vec::new();
     let mut waiting = Vec::new();
@@ -176,6 +199,9 @@ async fn settle(database: &Database, batch: &[Delivery], receipt: Result<Receipt
         }
         Err(error) => failures.extend(batch.iter().map(|delivery| (delivery, error.as_str()))),
     }
+    // Before anything is awaited, and so before the next batch is taken.
+    let stopped = failures.iter().map(|(delivery, _)| delivery.subject.clone()).collect();
+    waiting.extend(hold_back(subscriber, &stopped));
     if !arrived.is_empty() {
         outbox::delivered(database, &arrived).await?;
     }
@@ -194,6 +220,23 @@ async fn settle(database: &Database, batch: &[Delivery], receipt: Result<Receipt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_held_back_leaves_the_lane() {
+        let delivery = |id: i64, subject: &str| Delivery {
+            id,
+            subscriber: "test".into(),
+            subject: subject.into(),
+            envelope: String::new(),
+            attempts: 0,
+        };
+        enqueue(vec![delivery(1, "order/1"), delivery(2, "order/2"), delivery(3, "order/1"), delivery(4, "order/3")]);
+        assert_eq!(hold_back("test", &HashSet::from(["order/1".into(), "order/9".into()])), [1, 3]);
+        let left =
+            LANES.with_borrow(|lanes| lanes["test"].queue.iter().map(|delivery| delivery.id).collect::<Vec<_>>());
+        assert_eq!(left, [2, 4]);
+        assert!(hold_back("nobody", &HashSet::new()).is_empty());
+    }
 
     #[test]
     fn retries_grow_and_end() {
