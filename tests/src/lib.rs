@@ -10,6 +10,7 @@
 mod audit;
 mod call;
 mod data;
+mod order;
 mod purchase;
 mod script;
 mod server;

@@ -329,30 +329,6 @@ async fn a_poison_event_is_parked_and_blocks_no_other_subject() {
     shop.audit_allowing(&[Allow::Parked]);
 }
 
-/// For each service, its events as another one took them, must be in order within each subject.
-fn assert_in_order(shop: &Shop) -> usize {
-    let services = ["catalog", "inventory", "orders", "payments"];
-    let mut compared = 0;
-    for producer in services {
-        let sent = shop.query(producer, "SELECT event_id, json_extract(envelope, '$.subject'), json_extract(envelope, '$.eventType') FROM outbox ORDER BY id");
-        for subscriber in services {
-            let taken = shop.query(subscriber, "SELECT event_id FROM inbox ORDER BY rowid");
-            let place: BTreeMap<_, _> =
-                taken.iter().enumerate().map(|(place, row)| (row[0].as_str().unwrap(), place)).collect();
-            let mut last: BTreeMap<&str, (usize, &Value)> = BTreeMap::new();
-            for row in &sent {
-                let Some(place) = place.get(row[0].as_str().unwrap()) else { continue };
-                let subject = row[1].as_str().unwrap();
-                if let Some((before, earlier)) = last.insert(subject, (*place, &row[2])) {
-                    assert!(before < *place, "{producer} to {subscriber}: {} before {earlier} of {subject}", row[2]);
-                    compared += 1;
-                }
-            }
-        }
-    }
-    compared
-}
-
 /// Deliveries fail at random, before they arrive and after, while a lot is going on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_one_subject_arrive_in_order_whatever_fails() {
@@ -383,7 +359,7 @@ async fn events_of_one_subject_arrive_in_order_whatever_fails() {
     }
     script.clear();
     shop.settle_over_time().await;
-    let compared = assert_in_order(&shop);
+    let compared = shop.assert_in_order();
     assert!(compared > 300, "only {compared} pairs of one subject");
     shop.audit();
 }
