@@ -3,10 +3,19 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use model::{Money, PaymentStatus};
+use model::{Money, PaymentStatus, Timestamp};
 
 /// How long the instance that sends a charge may take before others look up what became of it.
 pub(crate) const GRACE: Duration = Duration::from_secs(15);
+
+/// How long a charge that the provider does not know may still be on its way to it: longer than any instance or
+/// connection lives.
+const ON_ITS_WAY: Duration = Duration::from_secs(60 * 60);
+
+/// Whether a charge that was sent at `sent_at`, and that the provider does not know, may reach it yet.
+pub(crate) fn may_still_arrive(sent_at: Timestamp, now: Timestamp) -> bool {
+    now.0 < sent_at.after(ON_ITS_WAY).0
+}
 
 /// When to ask again about an operation that was asked about `attempts` times: after a second, and then less and less
 /// often, up to once an hour. Never gives up: it is somebody's money.
@@ -54,6 +63,14 @@ mod tests {
         assert!(ask_again_after(0) >= Duration::from_secs(1));
         assert!(ask_again_after(5) > ask_again_after(0));
         assert!(ask_again_after(u32::MAX) <= Duration::from_secs(2 * 60 * 60));
+    }
+
+    #[test]
+    fn a_charge_is_not_on_its_way_for_ever() {
+        let sent_at = Timestamp(1_000_000);
+        assert!(may_still_arrive(sent_at, sent_at));
+        assert!(may_still_arrive(sent_at, sent_at.after(ON_ITS_WAY / 2)));
+        assert!(!may_still_arrive(sent_at, sent_at.after(ON_ITS_WAY)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use web::{Answer, Caller, Error, Once, Result, Service, client};
 
 use crate::{
     DATABASE, Payments,
-    payment::{GRACE, ask_again_after},
+    payment::{GRACE, ask_again_after, may_still_arrive},
     provider::{self, ChargeRequest, Finding, Outcome},
     refunds::{self, RefundView},
     repository::{self, NewPayment, PayableOrder, Payment},
@@ -200,7 +200,15 @@ async fn conclude(payment: &Payment, outcome: Outcome) -> Result<()> {
     };
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            match repository::settle(transaction, payment.id, status, reference, reason, now).await? {
+            let settled = match repository::settle(transaction, payment.id, status, reference, reason, now).await? {
+                Some(settled) => Some(settled),
+                // Somebody else was first, or had given it up: money that was taken all the same must not be forgotten.
+                None => match reference {
+                    Some(reference) => repository::settle_late(transaction, payment.id, reference, now).await?,
+                    None => None,
+                },
+            };
+            match settled {
                 Some(settled) => announce(transaction, &settled).await,
                 None => Ok(()),
             }
@@ -289,17 +297,27 @@ pub(crate) async fn find_out_unknown() -> Result<()> {
     Ok(())
 }
 
-/// The provider has never heard of the charge: it is sent again under its key, unless the order is over.
+/// The provider has never heard of the charge: it is sent again under its key, unless the order is over. Then it is given
+/// up, but only when the first one cannot be on its way any more: that would be money that nobody gives back.
 async fn send_again(payment: &Payment) -> Result<()> {
+    let now = Timestamp::now();
+    let may_arrive = may_still_arrive(payment.updated_at, now);
     let over = DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let order = repository::order_in(transaction, payment.order_id).await?;
-            let over = order.is_some_and(|order| order.closed);
-            if over {
+            let over = repository::order_in(transaction, payment.order_id).await?.is_some_and(|order| order.closed);
+            if !over {
+                repository::sent_again(transaction, payment.id, now).await?;
+            } else if !may_arrive {
                 give_up(transaction, payment.id, "the order is over").await?;
             }
             Ok::<_, Error>(over)
         })
         .await?;
-    if over { Ok(()) } else { charge(payment).await }
+    if !over {
+        charge(payment).await
+    } else if may_arrive {
+        repository::look_again(&DATABASE, payment.id, now.after(ask_again_after(payment.attempts))).await
+    } else {
+        Ok(())
+    }
 }

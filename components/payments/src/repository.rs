@@ -32,6 +32,7 @@ pub(crate) struct Payment {
     /// Set while its charge is out.
     pub(crate) check_at: Option<Timestamp>,
     pub(crate) created_at: Timestamp,
+    /// When its charge was sent for the last time, or when it was settled.
     pub(crate) updated_at: Timestamp,
 }
 
@@ -207,6 +208,26 @@ pub(crate) async fn settle(
     );
     let row = transaction.query_one(&update, params![status.as_str(), reference, reason, now.0, id.0]).await?;
     row.map(Payment::read).transpose()
+}
+
+/// Settles a payment that was given up, and whose money was taken after all; `None` when it was not given up.
+pub(crate) async fn settle_late(
+    transaction: &Transaction,
+    id: PaymentId,
+    reference: &str,
+    now: Timestamp,
+) -> Result<Option<Payment>> {
+    let update = format!(
+        "UPDATE payments SET status = 'succeeded', reference = $1, reason = NULL, check_at = NULL, updated_at = $2 \
+         WHERE id = $3 AND status = 'failed' RETURNING {PAYMENT}"
+    );
+    transaction.query_one(&update, params![reference, now.0, id.0]).await?.map(Payment::read).transpose()
+}
+
+/// Writes down that the charge of a pending payment is about to be sent once more.
+pub(crate) async fn sent_again(transaction: &Transaction, id: PaymentId, now: Timestamp) -> Result<()> {
+    let update = "UPDATE payments SET updated_at = $1 WHERE id = $2 AND status = 'pending'";
+    Ok(transaction.execute(update, params![now.0, id.0]).await?)
 }
 
 /// Counts a look at a pending payment and says when to look again.
