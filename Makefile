@@ -8,7 +8,7 @@ SHELL := bash
 LISTEN ?= 127.0.0.1:3000
 # On what the shop runs: our own host, or `spin` where it is installed. Not from the environment, where some shells keep
 # the machine's name in HOST; there it is BODEGA_HOST.
-HOST := bodega
+HOST := bodega-host
 BODEGA_HOST ?= $(HOST)
 export LISTEN BODEGA_HOST
 
@@ -42,7 +42,7 @@ test: build
 bench: build
 	@scripts/need cargo cc
 	@echo '==> bench'
-	@cargo run -p bench
+	@cargo run --workspace --bin bench
 
 lint:
 	@echo '==> formatting'

@@ -1,7 +1,5 @@
 //! Who may do what: every operation, by everybody.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::{Value, json};

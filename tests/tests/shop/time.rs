@@ -1,7 +1,5 @@
 //! What happens because time passes, by a clock that the tests turn.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use serde_json::json;

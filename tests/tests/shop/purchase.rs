@@ -1,7 +1,5 @@
 //! A customer buys something: all the ways in which that ends.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use serde_json::{Value, json};

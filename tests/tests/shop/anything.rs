@@ -1,7 +1,5 @@
 //! Whatever customers and sellers do, in whatever order, at once or one after the other: the books add up.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{future::IntoFuture, time::Duration};
 
 use futures::future::join_all;

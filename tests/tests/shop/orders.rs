@@ -1,16 +1,12 @@
 //! Placing orders, looking at them, calling them off.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
+use crate::support::{assert_invalid, assert_problem};
 use bodega_host::Verdict;
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use shop_tests::{Call, Customer, Script, Shop, ShopOptions, needs_bench};
-use support::{assert_invalid, assert_problem};
 
 const ORDERS: &str = "/api/v1/orders";
 

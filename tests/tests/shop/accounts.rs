@@ -1,17 +1,13 @@
 //! Who is who: registering, signing in, staying signed in, and what is no proof of any of it.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::{collections::BTreeSet, time::Duration};
 
+use crate::support::{assert_invalid, assert_problem};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::{join, join_all};
 use hmac_sha256::HMAC;
 use serde_json::{Value, json};
 use shop_tests::{Answer, Shop, ShopOptions, needs_bench};
-use support::{assert_invalid, assert_problem};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";

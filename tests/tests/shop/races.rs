@@ -1,7 +1,5 @@
 //! Many at once: whatever the order in which things happen, money and stock are exact.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::IntoFuture,

@@ -1,13 +1,9 @@
 //! How much there is, and who has been promised some.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{assert_invalid, assert_problem};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shop_tests::{Call, Customer, Shop, ShopOptions};
-use support::{assert_invalid, assert_problem};
 
 const INVENTORY: &str = "/api/v1/inventory";
 

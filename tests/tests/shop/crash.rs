@@ -2,8 +2,6 @@
 //! what a purchase takes. The client does what a sane client does: it repeats its request under the same key. Whatever
 //! the point, everything ends as if nothing had happened.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     collections::BTreeMap,
     future::IntoFuture,

@@ -1,7 +1,5 @@
 //! What holds for every request, whichever service answers it.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     collections::BTreeSet,
     io::{Read, Write},

@@ -1,7 +1,5 @@
 //! A charge takes its time on its way to the provider, who meanwhile does not know it; and then the order is over.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     sync::{
         Arc,

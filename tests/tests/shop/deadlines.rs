@@ -1,7 +1,5 @@
 //! What else time does, beside `time.rs`: to many orders at once, to those that are paid, and to tokens.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{future::IntoFuture, time::Duration};
 
 use serde_json::{Value, json};

@@ -1,7 +1,5 @@
 //! A relay sends what it has in batches. One of them fails, and the next has a later event of the same subject.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     sync::{
         Arc,

@@ -1,8 +1,6 @@
 //! Two who cannot both win, held up by other amounts in each round so that each wins at each step: whoever does, money
 //! and stock end together.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     collections::BTreeSet,
     future::IntoFuture,

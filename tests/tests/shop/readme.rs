@@ -1,7 +1,5 @@
 //! The purchase that README.md shows works as it stands there.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use serde_json::{Value, json};

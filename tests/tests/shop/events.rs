@@ -1,7 +1,5 @@
 //! Events arrive: twice, late, out of order across subjects, or not for a while. The end is the same.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     collections::BTreeMap,
     future::IntoFuture,

@@ -1,14 +1,10 @@
 //! Paying, and giving back.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{assert_invalid, assert_problem};
 use bodega_host::Verdict;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shop_tests::{Call, Customer, Script, Shop, ShopOptions, needs_bench};
-use support::{assert_invalid, assert_problem};
 
 const PAYMENTS: &str = "/api/v1/payments";
 

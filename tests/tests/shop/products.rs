@@ -1,14 +1,10 @@
 //! What is for sale: writing products, finding them, reading them cheaply.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::support::{assert_invalid, assert_problem};
 use serde_json::{Value, json};
 use shop_tests::{Call, Customer, Shop, ShopOptions, eventually};
-use support::{assert_invalid, assert_problem};
 
 const PRODUCTS: &str = "/api/v1/products";
 

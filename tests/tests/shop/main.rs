@@ -1,0 +1,24 @@
+//! What the shop promises, a suite for each subject. One program, because each links the host.
+
+#![allow(clippy::unwrap_used)]
+
+mod accounts;
+mod anything;
+mod audit;
+mod batches;
+mod crash;
+mod deadlines;
+mod events;
+mod http;
+mod inventory;
+mod jitter;
+mod orders;
+mod payments;
+mod products;
+mod purchase;
+mod races;
+mod readme;
+mod roles;
+mod slow_charges;
+mod support;
+mod time;
