@@ -129,10 +129,11 @@ pub(crate) async fn apply(transaction: &Transaction, changes: &[Change], now: Ti
     let update = format!(
         "WITH change (id, on_hand_delta, reserved_delta) AS (VALUES {}) \
          UPDATE stock SET on_hand = on_hand + on_hand_delta, reserved = reserved + reserved_delta, \
-         version = version + 1, updated_at = {} FROM change WHERE product_id = change.id RETURNING {RECORD}",
+         version = version + 1, updated_at = ${} FROM change WHERE product_id = change.id RETURNING {RECORD}",
         rows.join(", "),
-        now.0
+        values.len() + 1
     );
+    values.extend(params![now.0]);
     let records: Vec<Record> =
         transaction.query(&update, values).await?.into_iter().map(Record::read).collect::<Result<_>>()?;
     if records.len() == changes.len() {

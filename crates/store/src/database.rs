@@ -1,5 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
+    future::ready,
     rc::Rc,
     time::Duration,
 };
@@ -31,6 +32,8 @@ pub struct Database {
 
 /// What an instance knows of one database.
 struct State {
+    /// What all reads share: each is over before another can begin.
+    reader: RefCell<Option<Rc<Connection>>>,
     durable: RefCell<Vec<Connection>>,
     relaxed: RefCell<Vec<Connection>>,
     /// One writer of this instance at a time: waiting here is cheaper than finding the database busy.
@@ -61,10 +64,13 @@ impl Database {
     /// Runs one reading statement.
     pub async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
         let state = self.ready().await?;
-        let connection = state.take(self.label, Durability::Durable).await?;
-        let rows = persist(|| connection.execute(sql, params.clone())).await?;
-        state.put(Durability::Durable, connection);
-        Ok(rows)
+        let reader = state.reader(self.label).await?;
+        let rows = persist(|| ready(reader.query(sql, params.clone()))).await;
+        if rows.is_err() {
+            // The next read opens another one, whatever was wrong with this one.
+            state.reader.take();
+        }
+        rows
     }
 
     /// Like [`query`](Self::query), for at most one row.
@@ -118,6 +124,7 @@ impl Database {
             Some((_, state)) => state.clone(),
             None => {
                 let state = Rc::new(State {
+                    reader: RefCell::default(),
                     durable: RefCell::default(),
                     relaxed: RefCell::default(),
                     writers: Turns::new(1),
@@ -138,7 +145,7 @@ impl Database {
             if !state.migrated.get() {
                 let connection = state.take(self.label, Durability::Durable).await?;
                 persist(|| migrations::apply(&connection, self.migrations)).await?;
-                state.put(Durability::Durable, connection);
+                state.reader.replace(Some(Rc::new(connection)));
                 state.migrated.set(true);
             }
         }
@@ -147,6 +154,18 @@ impl Database {
 }
 
 impl State {
+    async fn reader(&self, label: &str) -> Result<Rc<Connection>> {
+        let open = self.reader.borrow().clone();
+        match open {
+            Some(reader) => Ok(reader),
+            None => {
+                let reader = Rc::new(Connection::open(label, Durability::Durable).await?);
+                self.reader.replace(Some(reader.clone()));
+                Ok(reader)
+            }
+        }
+    }
+
     fn idle(&self, durability: Durability) -> &RefCell<Vec<Connection>> {
         match durability {
             Durability::Durable => &self.durable,
@@ -181,7 +200,7 @@ pub struct Transaction {
 impl Transaction {
     /// Runs one statement and returns its rows.
     pub async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
-        self.connection.execute(sql, params).await
+        self.connection.query(sql, params)
     }
 
     /// Like [`query`](Self::query), for at most one row.

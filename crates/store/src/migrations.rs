@@ -15,12 +15,12 @@ pub type Migrations = (&'static str, &'static Dir<'static>);
 /// done. Fails with [`Error::Busy`] when another is at it right now.
 pub(crate) async fn apply(connection: &Connection, folders: &[Migrations]) -> Result<()> {
     let wanted = wanted(folders);
-    if missing(connection, &wanted).await?.is_empty() {
+    if missing(connection, &wanted)?.is_empty() {
         return Ok(());
     }
     connection.use_wal().await?;
     connection.execute("BEGIN IMMEDIATE", params![]).await?;
-    match apply_missing(connection, &wanted).await {
+    match apply_missing(connection, &wanted) {
         Ok(()) => connection.execute("COMMIT", params![]).await.map(drop),
         Err(error) => {
             connection.execute("ROLLBACK", params![]).await?;
@@ -49,8 +49,8 @@ fn wanted(folders: &[Migrations]) -> Vec<Migration> {
     wanted
 }
 
-async fn missing<'a>(connection: &Connection, wanted: &'a [Migration]) -> Result<Vec<&'a Migration>> {
-    let applied = match connection.execute("SELECT name FROM schema_migrations", params![]).await {
+fn missing<'a>(connection: &Connection, wanted: &'a [Migration]) -> Result<Vec<&'a Migration>> {
+    let applied = match connection.query("SELECT name FROM schema_migrations", params![]) {
         Ok(rows) => rows.into_iter().map(|mut row| row.next::<String>()).collect::<Result<Vec<_>>>()?,
         Err(Error::Engine(message)) if message.contains("no such table") => Vec::new(),
         Err(error) => return Err(error),
@@ -58,28 +58,23 @@ async fn missing<'a>(connection: &Connection, wanted: &'a [Migration]) -> Result
     Ok(wanted.iter().filter(|migration| !applied.contains(&migration.name)).collect())
 }
 
-async fn apply_missing(connection: &Connection, wanted: &[Migration]) -> Result<()> {
-    connection
-        .execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)",
-            params![],
-        )
-        .await?;
+fn apply_missing(connection: &Connection, wanted: &[Migration]) -> Result<()> {
+    connection.query(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)",
+        params![],
+    )?;
     // Looked up again: another instance may have applied them before this one got the lock.
-    for migration in missing(connection, wanted).await? {
+    for migration in missing(connection, wanted)? {
         for statement in statements(migration.sql) {
             connection
-                .execute(statement, params![])
-                .await
+                .query(statement, params![])
                 .map_err(|error| Error::Engine(format!("migration {}: {error}", migration.name)))?;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        connection
-            .execute(
-                "INSERT INTO schema_migrations (name, applied_at) VALUES ($1, $2)",
-                params![migration.name.as_str(), i64::try_from(now).unwrap_or(i64::MAX)],
-            )
-            .await?;
+        connection.query(
+            "INSERT INTO schema_migrations (name, applied_at) VALUES ($1, $2)",
+            params![migration.name.as_str(), i64::try_from(now).unwrap_or(i64::MAX)],
+        )?;
     }
     Ok(())
 }

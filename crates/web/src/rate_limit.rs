@@ -11,8 +11,8 @@ use store::{Database, Durability, params};
 
 use crate::{Error, Result, variable};
 
-/// An instance dies with what it holds, after at most 128 requests on Spin: larger lots would mostly be lost.
-const LARGEST_LOT: i64 = 32;
+/// As many as an instance serves on Spin before it ends, and with it what it holds.
+const LARGEST_LOT: i64 = 128;
 
 /// So many requests in so many milliseconds.
 #[derive(Debug, Clone, Copy)]
