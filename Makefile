@@ -42,7 +42,8 @@ test: build
 bench: build
 	@scripts/need cargo cc
 	@echo '==> bench'
-	@cargo run --workspace --bin bench
+	@cargo build --workspace --bin bench
+	@"$${CARGO_TARGET_DIR:-target}/debug/bench"
 
 lint:
 	@echo '==> formatting'

@@ -28,8 +28,8 @@ pub(crate) fn build() -> Result<PathBuf> {
     let root = workspace()?;
     eprintln!("Building the host and hello-world");
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    // Both packages, although one is running: cargo builds the dependencies anew for another choice of packages.
-    let host = ["build", "--quiet", "--package", "bench", "--package", "bodega-host", "--bin", "bodega-host"];
+    // All packages, as everywhere: cargo builds the dependencies anew for another choice of packages.
+    let host = ["build", "--quiet", "--workspace", "--bin", "bodega-host"];
     run(Command::new(cargo).current_dir(root).args(host))?;
     let wasm = ["build", "--quiet", "--release", "--package", "hello"];
     // The script finds a tool chain of its own, which need not be the one that runs this.
