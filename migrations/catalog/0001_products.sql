@@ -1,5 +1,7 @@
 -- What is for sale. Prices are minor units. An archived product keeps its row: orders refer to it.
 -- stock is a projection of inventory's numbers, as of stock_version; until inventory has spoken, what the seller said.
+-- body is the product as customers read it, in JSON. The engine writes it with every change of the columns it is made of,
+-- so it cannot disagree with them, and reading a product is reading one text.
 CREATE TABLE products (
   id             INTEGER PRIMARY KEY AUTOINCREMENT,
   supplier_id    BIGINT NOT NULL,
@@ -14,7 +16,23 @@ CREATE TABLE products (
   metadata       TEXT   NOT NULL,
   status         TEXT   NOT NULL,
   created_at     BIGINT NOT NULL,
-  updated_at     BIGINT NOT NULL
+  updated_at     BIGINT NOT NULL,
+  body           TEXT   NOT NULL GENERATED ALWAYS AS (
+    '{"id":' || id
+    || ',"name":' || json_quote(name)
+    || ',"description":' || json_quote(description)
+    -- Exact: whole units, and one or two decimals.
+    || ',"price":' || (price / 100) || '.' || CASE price % 10 WHEN 0 THEN price % 100 / 10 ELSE printf('%02d', price % 100) END
+    || ',"currency":' || json_quote(currency)
+    || ',"stock":' || stock
+    || ',"category":' || json_quote(category)
+    || ',"sku":' || json_quote(sku)
+    || ',"metadata":' || metadata
+    || ',"status":' || json_quote(status)
+    || ',"createdAt":"' || strftime('%Y-%m-%dT%H:%M:%S', created_at / 1000, 'unixepoch') || printf('.%03dZ', created_at % 1000)
+    || '","updatedAt":"' || strftime('%Y-%m-%dT%H:%M:%S', updated_at / 1000, 'unixepoch') || printf('.%03dZ', updated_at % 1000)
+    || '"}'
+  ) STORED
 );
 
 -- The SKU of an archived product may be used again.

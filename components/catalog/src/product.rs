@@ -13,12 +13,10 @@ pub(crate) use metadata::Metadata;
 /// Pieces that a seller may say are on hand.
 const MOST_STOCK: u32 = 1_000_000;
 
-/// A product as customers see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// A product. How customers read it is written by the database, beside the columns it is made of.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Product {
     pub(crate) id: ProductId,
-    #[serde(skip)]
     pub(crate) supplier_id: UserId,
     pub(crate) name: String,
     pub(crate) description: String,
@@ -141,12 +139,9 @@ impl Product {
         changed
     }
 
-    /// Where the product stands in a list of that order.
-    pub(crate) fn place(&self, order: Order) -> Place {
-        match order {
-            Order::Newest => Place { price: None, id: self.id },
-            Order::Cheapest => Place { price: Some(self.price.minor()), id: self.id },
-        }
+    /// Whether customers can see and order it.
+    pub(crate) fn is_for_sale(&self) -> bool {
+        self.status == ProductStatus::Active
     }
 }
 
@@ -222,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn a_new_product_is_rendered_as_documented() {
+    fn a_new_product_is_trimmed_and_for_sale() {
         let product = made(&lamp_with("metadata", json!({ "watts": 7 }))).unwrap();
-        let expected = json!({
-            "id": 0, "name": "Lamp", "description": "Bright.\nWarm.", "price": 19.99, "currency": "EUR", "stock": 3,
-            "category": null, "sku": null, "metadata": { "watts": 7 }, "status": "active",
-            "createdAt": "2026-11-23T00:00:00.000Z", "updatedAt": "2026-11-23T00:00:00.000Z",
-        });
-        assert_eq!(serde_json::to_value(&product).unwrap(), expected);
+        assert_eq!((product.name.as_str(), product.description.as_str()), ("Lamp", "Bright.\nWarm."));
+        assert_eq!(
+            (product.price, product.stock, product.metadata.as_str()),
+            (Money::from_minor(1999), 3, r#"{"watts":7}"#)
+        );
+        assert!(product.is_for_sale());
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::cell::Cell;
 
 use http::StatusCode;
 use model::{
-    Currency, ProductId, ProductStatus, Timestamp,
+    Currency, ProductId, Timestamp,
     event::{ProductCreated, ProductDeleted, ProductUpdated},
 };
+use serde_json::value::RawValue;
 use store::Durability;
-use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted};
+use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, WrittenJson};
 
 use crate::{
     DATABASE, NAME,
@@ -42,34 +43,35 @@ pub(crate) async fn create(caller: &Caller, submitted: Submitted<NewProduct>) ->
     if let Some(answer) = once.answered(&DATABASE, Some(caller)).await? {
         return Ok(answer);
     }
-    let mut product = body.into_product(caller.user_id, currency()?, Timestamp::now());
+    let product = body.into_product(caller.user_id, currency()?, Timestamp::now());
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
                 return Ok(answer);
             }
-            product.id = repository::insert(transaction, &product).await.map_err(|error| refusal(error, &product))?;
+            let (id, json) =
+                repository::insert(transaction, &product).await.map_err(|error| refusal(error, &product))?;
             let created = ProductCreated {
-                product_id: product.id,
-                name: product.name.clone(),
-                sku: product.sku.clone(),
+                product_id: id,
+                name: product.name,
+                sku: product.sku,
                 price: product.price,
                 currency: product.currency,
                 stock: product.stock,
             };
             events::emit(transaction, NAME, &created).await?;
-            once.answer(transaction, Some(caller), StatusCode::CREATED, &product).await
+            once.answer(transaction, Some(caller), StatusCode::CREATED, &RawValue::from_string(json)?).await
         })
         .await
 }
 
 /// The product, if it is for sale.
-pub(crate) async fn find(id: ProductId) -> Result<Product> {
-    for_sale(repository::find(&DATABASE, id).await?)
+pub(crate) async fn find(id: ProductId) -> Result<WrittenJson> {
+    repository::written(&DATABASE, id).await?.map(WrittenJson).ok_or(NO_PRODUCT)
 }
 
 /// A page of what is for sale.
-pub(crate) async fn list(page: &PageQuery, filter: &Filter) -> Result<Page<Product>> {
+pub(crate) async fn list(page: &PageQuery, filter: &Filter) -> Result<WrittenJson> {
     let after: Option<Place> = page.after()?;
     let order = filter.order();
     if after.is_some_and(|place| place.order() != order) {
@@ -80,30 +82,30 @@ pub(crate) async fn list(page: &PageQuery, filter: &Filter) -> Result<Page<Produ
     } else {
         repository::list(&DATABASE, filter, after, page.limit() + 1).await?
     };
-    Page::new(products, page.limit(), |product| product.place(order))
+    Ok(Page::new(products, page.limit(), |listed| listed.place)?.written(|listed| &listed.json))
 }
 
 /// Changes what the catalog says of a product. Suppliers change their own, admins all.
-pub(crate) async fn update(caller: &Caller, id: ProductId, change: ProductChange) -> Result<Product> {
+pub(crate) async fn update(caller: &Caller, id: ProductId, change: ProductChange) -> Result<WrittenJson> {
     caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let mut product = for_sale(repository::find_in(transaction, id).await?)?;
+            let (mut product, json) = for_sale(repository::find_in(transaction, id).await?)?;
             must_own(caller, &product)?;
             let stock = change.stock;
             if !product.apply(change, Timestamp::now()) {
-                return Ok(product);
+                return Ok(WrittenJson(json));
             }
-            repository::update(transaction, &product).await.map_err(|error| refusal(error, &product))?;
+            let json = repository::update(transaction, &product).await.map_err(|error| refusal(error, &product))?;
             let updated = ProductUpdated {
                 product_id: id,
-                name: product.name.clone(),
+                name: product.name,
                 price: product.price,
                 currency: product.currency,
                 stock,
             };
             events::emit(transaction, NAME, &updated).await?;
-            Ok(product)
+            Ok(WrittenJson(json))
         })
         .await
 }
@@ -113,7 +115,7 @@ pub(crate) async fn withdraw(caller: &Caller, id: ProductId) -> Result<()> {
     caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let product = for_sale(repository::find_in(transaction, id).await?)?;
+            let (product, _) = for_sale(repository::find_in(transaction, id).await?)?;
             must_own(caller, &product)?;
             repository::archive(transaction, id, Timestamp::now()).await?;
             events::emit(transaction, NAME, &ProductDeleted { product_id: id }).await?;
@@ -128,8 +130,8 @@ pub(crate) async fn offers(ids: &[ProductId]) -> Result<Vec<Offer>> {
 }
 
 /// What is no longer for sale is gone for everybody.
-fn for_sale(product: Option<Product>) -> Result<Product> {
-    product.filter(|product| product.status == ProductStatus::Active).ok_or(NO_PRODUCT)
+fn for_sale(found: Option<(Product, String)>) -> Result<(Product, String)> {
+    found.filter(|(product, _)| product.is_for_sale()).ok_or(NO_PRODUCT)
 }
 
 /// Products are public, so 403 tells a supplier nothing that a 404 would hide.

@@ -12,16 +12,9 @@ use crate::product::{Filter, Metadata, Offer, Order, Place, Product};
 /// A search with filters that the words do not decide looks at so many of the newest matches, not at all of them.
 const MOST_MATCHES: u32 = 10_000;
 
-/// The columns of [`product`], in its order.
-macro_rules! columns {
-    () => {
-        "p.id, p.supplier_id, p.name, p.description, p.price, p.currency, p.stock, p.category, p.sku, p.metadata, \
-         p.status, p.created_at, p.updated_at"
-    };
-}
-
-fn product(mut row: Row) -> Result<Product> {
-    Ok(Product {
+/// The product with all its columns, and as customers read it.
+fn product(mut row: Row) -> Result<(Product, String)> {
+    let product = Product {
         id: ProductId(row.next()?),
         supplier_id: UserId(row.next()?),
         name: row.next()?,
@@ -35,24 +28,38 @@ fn product(mut row: Row) -> Result<Product> {
         status: word(row.next()?)?,
         created_at: Timestamp(row.next()?),
         updated_at: Timestamp(row.next()?),
-    })
+    };
+    Ok((product, row.next()?))
 }
 
 fn word<T: std::str::FromStr<Err: std::fmt::Display>>(text: String) -> Result<T> {
     text.parse().map_err(|error| Error::Internal(format!("products: `{text}`: {error}")))
 }
 
-// Without a condition on the status, which would lead the planner from the key to an index.
-const FIND: &str = concat!("SELECT ", columns!(), " FROM products p WHERE p.id = $1");
+const FIND: &str = "SELECT p.id, p.supplier_id, p.name, p.description, p.price, p.currency, p.stock, p.category, p.sku, \
+     p.metadata, p.status, p.created_at, p.updated_at, p.body FROM products p WHERE p.id = $1";
 
-/// The product, active or not.
-pub(crate) async fn find(database: &Database, id: ProductId) -> Result<Option<Product>> {
-    database.query_one(FIND, params![id.0]).await?.map(product).transpose()
+/// The product, active or not, and as customers read it.
+pub(crate) async fn find_in(transaction: &Transaction, id: ProductId) -> Result<Option<(Product, String)>> {
+    transaction.query_one(FIND, params![id.0]).await?.map(product).transpose()
 }
 
-/// The same inside a transaction.
-pub(crate) async fn find_in(transaction: &Transaction, id: ProductId) -> Result<Option<Product>> {
-    transaction.query_one(FIND, params![id.0]).await?.map(product).transpose()
+// The status as a column, not as a condition, which would lead the planner from the key to an index.
+const WRITTEN: &str = "SELECT p.status = 'active', p.body FROM products p WHERE p.id = $1";
+
+/// The product as customers read it, if it is active.
+pub(crate) async fn written(database: &Database, id: ProductId) -> Result<Option<String>> {
+    let Some(mut row) = database.query_one(WRITTEN, params![id.0]).await? else { return Ok(None) };
+    let active: bool = row.next()?;
+    Ok(if active { Some(row.next()?) } else { None })
+}
+
+/// A product of a list.
+pub(crate) struct Listed {
+    /// Where it stands in the list.
+    pub(crate) place: Place,
+    /// As customers read it.
+    pub(crate) json: String,
 }
 
 /// Up to `count` active products that pass the filter, in its order, after that place.
@@ -61,9 +68,16 @@ pub(crate) async fn list(
     filter: &Filter,
     after: Option<Place>,
     count: u32,
-) -> Result<Vec<Product>> {
+) -> Result<Vec<Listed>> {
     let (sql, params) = list_statement(filter, after, count);
-    database.query(&sql, params).await?.into_iter().map(product).collect()
+    let order = filter.order();
+    let listed = |mut row: Row| {
+        let json = row.next()?;
+        let id = ProductId(row.next()?);
+        let price = if order == Order::Cheapest { Some(row.next()?) } else { None };
+        Ok(Listed { place: Place { price, id }, json })
+    };
+    database.query(&sql, params).await?.into_iter().map(listed).collect()
 }
 
 /// A statement that grows condition by condition.
@@ -81,7 +95,7 @@ impl Statement {
 }
 
 fn list_statement(filter: &Filter, after: Option<Place>, count: u32) -> (String, Vec<Value>) {
-    let mut statement = Statement { sql: concat!("SELECT ", columns!(), " FROM ").to_owned(), params: Vec::new() };
+    let mut statement = Statement { sql: "SELECT p.body, p.id, p.price FROM ".to_owned(), params: Vec::new() };
     let search = filter.search();
     let searching = search.is_some();
     match search {
@@ -167,12 +181,15 @@ fn matching(statement: &mut Statement, search: String, filter: &Filter, after: O
     }
 }
 
-/// Stores a new product and returns its id. [`store::Error::NotUnique`] when another one has its SKU.
-pub(crate) async fn insert(transaction: &Transaction, product: &Product) -> store::Result<ProductId> {
+const INSERT: &str = "INSERT INTO products (supplier_id, name, description, price, currency, stock, category, sku, \
+     metadata, status, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+     RETURNING id, body";
+
+/// Stores a new product: its id, and as customers read it. [`store::Error::NotUnique`] when another one has its SKU.
+pub(crate) async fn insert(transaction: &Transaction, product: &Product) -> store::Result<(ProductId, String)> {
     let row = transaction
         .query_one(
-            "INSERT INTO products (supplier_id, name, description, price, currency, stock, category, sku, metadata, \
-             status, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
+            INSERT,
             params![
                 product.supplier_id.0,
                 product.name.as_str(),
@@ -190,15 +207,18 @@ pub(crate) async fn insert(transaction: &Transaction, product: &Product) -> stor
         )
         .await?;
     let mut row = row.ok_or_else(|| store::Error::Engine("an INSERT returned no row".into()))?;
-    Ok(ProductId(row.next()?))
+    Ok((ProductId(row.next()?), row.next()?))
 }
 
-/// Stores what may have changed. [`store::Error::NotUnique`] when another product has its SKU.
-pub(crate) async fn update(transaction: &Transaction, product: &Product) -> store::Result<()> {
-    transaction
-        .execute(
-            "UPDATE products SET name = $1, description = $2, price = $3, stock = $4, category = $5, sku = $6, \
-             metadata = $7, updated_at = $8 WHERE id = $9",
+const UPDATE: &str = "UPDATE products SET name = $1, description = $2, price = $3, stock = $4, category = $5, sku = $6, \
+     metadata = $7, updated_at = $8 WHERE id = $9 RETURNING body";
+
+/// Stores what may have changed, and returns the product as customers read it. [`store::Error::NotUnique`] when another
+/// product has its SKU.
+pub(crate) async fn update(transaction: &Transaction, product: &Product) -> store::Result<String> {
+    let row = transaction
+        .query_one(
+            UPDATE,
             params![
                 product.name.as_str(),
                 product.description.as_str(),
@@ -211,17 +231,15 @@ pub(crate) async fn update(transaction: &Transaction, product: &Product) -> stor
                 product.id.0,
             ],
         )
-        .await
+        .await?;
+    row.ok_or_else(|| store::Error::Engine(format!("product {} is gone", product.id)))?.next()
 }
+
+const ARCHIVE: &str = "UPDATE products SET status = $1, updated_at = $2 WHERE id = $3";
 
 /// Takes a product off sale.
 pub(crate) async fn archive(transaction: &Transaction, id: ProductId, now: Timestamp) -> store::Result<()> {
-    transaction
-        .execute(
-            "UPDATE products SET status = $1, updated_at = $2 WHERE id = $3",
-            params![ProductStatus::Archived.as_str(), now.0, id.0],
-        )
-        .await
+    transaction.execute(ARCHIVE, params![ProductStatus::Archived.as_str(), now.0, id.0]).await
 }
 
 const PROJECT_STOCK: &str = "UPDATE products SET stock = $1, stock_version = $2 WHERE id = $3 AND stock_version < $2";

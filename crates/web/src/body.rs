@@ -125,6 +125,16 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// JSON that is written already, such as a column of a table: answered as it is, neither parsed nor written again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenJson(pub String);
+
+impl IntoResponse for WrittenJson {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
+    }
+}
+
 /// The parameters of the path. What does not parse names nothing: 404.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use garde::Validate;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Error, Result};
+use crate::{Error, Result, WrittenJson};
 
 /// `?limit=&cursor=` of a list.
 #[derive(Debug, Default, Clone, Deserialize, Validate)]
@@ -69,6 +69,28 @@ impl<T> Page<T> {
         };
         Ok(Self { items, next_cursor })
     }
+
+    /// The page as JSON, of items that are written already.
+    pub fn written(&self, json: impl Fn(&T) -> &str) -> WrittenJson {
+        let length = self.items.iter().map(|item| json(item).len() + 1).sum::<usize>();
+        let mut page = String::with_capacity(length + 200);
+        page.push_str("{\"items\":[");
+        for (place, item) in self.items.iter().enumerate() {
+            if place > 0 {
+                page.push(',');
+            }
+            page.push_str(json(item));
+        }
+        page.push(']');
+        // A cursor is of letters, digits, `-` and `_`.
+        if let Some(cursor) = &self.next_cursor {
+            page.push_str(",\"nextCursor\":\"");
+            page.push_str(cursor);
+            page.push('"');
+        }
+        page.push('}');
+        WrittenJson(page)
+    }
 }
 
 #[cfg(test)]
@@ -82,5 +104,16 @@ mod tests {
         assert_eq!(Cursor::decode::<i32>(&page.next_cursor.unwrap()).unwrap(), 2);
         assert!(Page::new(vec![1, 2], 2, |item| *item).unwrap().next_cursor.is_none());
         assert!(matches!(Cursor::decode::<i64>("not ours"), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn a_page_of_written_items_reads_as_one_that_is_written_here() {
+        for count in 0..4 {
+            let numbers: Vec<i32> = (0..count).collect();
+            let texts = numbers.iter().map(ToString::to_string).collect();
+            let page = Page::new(numbers, 2, |item| *item).unwrap();
+            let written = Page::new(texts, 2, |item: &String| item.parse::<i32>().unwrap()).unwrap();
+            assert_eq!(written.written(String::as_str).0, serde_json::to_string(&page).unwrap());
+        }
     }
 }

@@ -4,10 +4,10 @@ use axum::{Router, response::IntoResponse};
 use http::{StatusCode, header};
 use model::ProductId;
 use serde::Deserialize;
-use web::{Caller, Json, Page, PageQuery, Path, Query, Result, Submitted, get, post};
+use web::{Caller, Json, PageQuery, Path, Query, Result, Submitted, WrittenJson, get, post};
 
 use crate::{
-    product::{Filter, NewProduct, Product, ProductChange},
+    product::{Filter, NewProduct, ProductChange},
     products,
 };
 
@@ -29,18 +29,18 @@ async fn create(caller: Caller, submitted: Submitted<NewProduct>) -> Result<impl
 }
 
 /// A page of products. Newest first; cheapest first when prices are asked for without `q`.
-async fn list(Query(page): Query<PageQuery>, Query(filter): Query<Filter>) -> Result<Json<Page<Product>>> {
-    products::list(&page, &filter).await.map(Json)
+async fn list(Query(page): Query<PageQuery>, Query(filter): Query<Filter>) -> Result<WrittenJson> {
+    products::list(&page, &filter).await
 }
 
 /// One product.
-async fn show(Path(id): Path<ProductId>) -> Result<Json<Product>> {
-    products::find(id).await.map(Json)
+async fn show(Path(id): Path<ProductId>) -> Result<WrittenJson> {
+    products::find(id).await
 }
 
 /// 200 with the product as it is now; what the body leaves out stays. 403 when it belongs to somebody else.
-async fn update(caller: Caller, Path(id): Path<ProductId>, Json(change): Json<ProductChange>) -> Result<Json<Product>> {
-    products::update(&caller, id, change).await.map(Json)
+async fn update(caller: Caller, Path(id): Path<ProductId>, Json(change): Json<ProductChange>) -> Result<WrittenJson> {
+    products::update(&caller, id, change).await
 }
 
 /// 204. The product is withdrawn from sale: it is 404 from now on, and its SKU is free.

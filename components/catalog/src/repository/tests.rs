@@ -54,7 +54,7 @@ fn add(database: &Connection, item: &Item) {
 fn listed(database: &Connection, filter: &Filter, after: Option<Place>, count: u32) -> Vec<(i64, i64)> {
     let (sql, params) = list_statement(filter, after, count);
     let mut statement = database.prepare(&sql).unwrap();
-    let rows = statement.query_map(params_from_iter(native(params)), |row| Ok((row.get(4)?, row.get(0)?))).unwrap();
+    let rows = statement.query_map(params_from_iter(native(params)), |row| Ok((row.get(2)?, row.get(1)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
@@ -116,7 +116,7 @@ fn every_combination_of_filters_has_its_index() {
 #[test]
 fn single_products_are_found_by_key() {
     let database = database();
-    for (sql, params) in [(FIND, params![1i64]), (PROJECT_STOCK, params![5i64, 1i64, 1i64])] {
+    for (sql, params) in [(FIND, params![1i64]), (WRITTEN, params![1i64]), (PROJECT_STOCK, params![5i64, 1i64, 1i64])] {
         let plan = plan(&database, sql, params);
         assert_eq!(plan.len(), 1, "{plan:?}");
         assert!(plan[0].contains("USING INTEGER PRIMARY KEY (rowid=?)"), "{plan:?}");
@@ -182,6 +182,31 @@ fn a_sku_is_free_again_when_its_product_is_archived() {
     add().unwrap();
 }
 
+/// The product as customers read it, put together from its columns once more.
+fn from_columns(database: &Connection) -> serde_json::Value {
+    let columns =
+        "id, name, description, price, currency, stock, category, sku, metadata, status, created_at, updated_at";
+    database
+        .query_row(&format!("SELECT {columns} FROM products"), [], |row| {
+            let text = |at: usize| row.get::<_, Option<String>>(at);
+            let time = |at: usize| row.get(at).map(|time| Timestamp(time).to_string());
+            let metadata: serde_json::Value = serde_json::from_str(&text(8)?.unwrap()).unwrap();
+            Ok(serde_json::json!({
+                "id": row.get::<_, i64>(0)?, "name": text(1)?, "description": text(2)?,
+                "price": Money::from_minor(row.get(3)?), "currency": text(4)?, "stock": row.get::<_, i64>(5)?,
+                "category": text(6)?, "sku": text(7)?, "metadata": metadata, "status": text(9)?,
+                "createdAt": time(10)?, "updatedAt": time(11)?,
+            }))
+        })
+        .unwrap()
+}
+
+/// The product as the database has written it.
+fn written_json(database: &Connection) -> serde_json::Value {
+    let body: String = database.query_row("SELECT body FROM products", [], |row| row.get(0)).unwrap();
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
 fn item() -> impl Strategy<Value = Item> {
     let category = prop_oneof![Just(None), Just(Some("lamps")), Just(Some("tables"))];
     let word = prop_oneof![Just("red"), Just("redder"), Just("blue")];
@@ -234,6 +259,37 @@ proptest! {
             }
             prop_assert_eq!(found, expected, "{:?}", filter);
         }
+    }
+
+    #[test]
+    fn what_customers_read_is_what_the_columns_say_after_every_change(
+        name in "\\PC{1,30}",
+        description in "[\\PC\n\r\t\"\\\\]{0,50}",
+        price in 0..=Money::MAX.minor(),
+        stock in 0..1_000_000i64,
+        category in proptest::option::of("\\PC{1,20}"),
+        sku in proptest::option::of("[\"\\\\{}A-Z]{1,10}"),
+        key in "[a-z\"\\\\]{0,5}",
+        time in 0..4_102_444_800_000i64,
+    ) {
+        let database = database();
+        let metadata = format!(" {{ {}: [1.10, null, {{}}] }} ", serde_json::to_string(&key).unwrap());
+        let run = |sql: &str, params: Vec<Value>| {
+            let mut statement = database.prepare(sql).unwrap();
+            let rows = statement.query_map(params_from_iter(native(params)), |_| Ok(())).unwrap();
+            rows.for_each(Result::unwrap);
+            assert_eq!(written_json(&database), from_columns(&database), "{sql}");
+        };
+        run(INSERT, params![1i64, name.as_str(), "", price, "EUR", 3i64, "x", sku.as_deref(), "{}", "active", time, time]);
+        let changed = params![
+            "y", description, price / 7, stock, category.as_deref(), sku.as_deref(), metadata, time / 3, 1i64
+        ];
+        run(UPDATE, changed);
+        run(PROJECT_STOCK, params![stock / 2, 1i64, 1i64]);
+        run(ARCHIVE, params!["archived", time / 2, 1i64]);
+        let written: String = database.query_row("SELECT body FROM products", [], |row| row.get(0)).unwrap();
+        let wanted = serde_json::to_string(&Money::from_minor(price / 7)).unwrap();
+        prop_assert!(written.contains(&format!(r#""price":{wanted},"#)), "{}", written);
     }
 
     #[test]
