@@ -9,15 +9,19 @@ CREATE TABLE stock (
   updated_at    BIGINT  NOT NULL
 );
 
--- What is held for whom: by an order's saga, or by hand (then order_id is null). lines: [{"productId": 1, "quantity": 2}].
+-- What is held for whom: by an order's saga, until the order ends, or by hand (then order_id is null), until expires_at.
+-- lines: [{"productId": 1, "quantity": 2}].
 CREATE TABLE reservations (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   order_id    BIGINT UNIQUE,
   status      TEXT   NOT NULL,
   lines       TEXT   NOT NULL,
+  expires_at  BIGINT,
   created_at  BIGINT NOT NULL,
   updated_at  BIGINT NOT NULL
 );
+
+CREATE INDEX reservations_expiring ON reservations (expires_at) WHERE status = 'held' AND expires_at IS NOT NULL;
 
 -- Every change of stock. The sums of a product's deltas are its on_hand and reserved.
 CREATE TABLE movements (

@@ -1,9 +1,11 @@
 //! The use cases of inventory: what happens in one transaction, and what is announced.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use model::{
     OrderId, ProductId, Timestamp,
-    event::{OrderedItem, StockChanged},
+    event::{OrderedItem, StockChanged, StockLow},
 };
 use serde::Serialize;
 use store::{Durability, Transaction};
@@ -15,15 +17,23 @@ use crate::{
     stock::{self, Change, Kind, Verdict},
 };
 
+/// How long pieces are held by hand when nobody says.
+const HOLD: Duration = Duration::from_secs(15 * 60);
+/// So many reservations expire in one tick: with up to 100 lines each, they still fit in one statement.
+const MOST_EXPIRED: u32 = 32;
+
 /// A product's stock, as the API shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StockView {
+    /// A record is known by its product.
+    id: ProductId,
     product_id: ProductId,
     on_hand: i64,
     reserved: i64,
     available: i64,
-    threshold: i64,
+    reorder_threshold: i64,
+    low_stock: bool,
     version: i64,
     updated_at: Timestamp,
 }
@@ -31,11 +41,13 @@ pub(crate) struct StockView {
 impl From<Record> for StockView {
     fn from(record: Record) -> Self {
         Self {
+            id: record.product_id,
             product_id: record.product_id,
             on_hand: record.on_hand,
             reserved: record.reserved,
             available: record.available(),
-            threshold: record.threshold,
+            reorder_threshold: record.threshold,
+            low_stock: record.is_low(),
             version: record.version,
             updated_at: record.updated_at,
         }
@@ -60,12 +72,13 @@ pub(crate) struct ReservationView {
     order_id: Option<OrderId>,
     status: String,
     items: Vec<OrderedItem>,
+    expires_at: Option<Timestamp>,
 }
 
 impl From<Reservation> for ReservationView {
     fn from(reservation: Reservation) -> Self {
-        let Reservation { id, order_id, status, lines } = reservation;
-        Self { id, order_id, status, items: lines }
+        let Reservation { id, order_id, status, lines, expires_at } = reservation;
+        Self { id, order_id, status, items: lines, expires_at }
     }
 }
 
@@ -128,8 +141,8 @@ pub(crate) async fn receive(
     if !repository::create(transaction, product_id, threshold, Timestamp::now()).await? {
         return Ok(None);
     }
-    let change = Change { product_id, on_hand: quantity.into(), reserved: 0 };
-    Ok(apply(transaction, Kind::Received, &[change], None, None).await?.into_iter().next())
+    let change = Change { product_id, on_hand: quantity.into(), reserved: 0, reservation_id: None };
+    Ok(apply(transaction, Kind::Received, &[change], None).await?.into_iter().next())
 }
 
 /// How an adjustment says what it wants.
@@ -150,7 +163,19 @@ pub(crate) async fn adjust(
     adjustment: Adjustment,
     reason: Option<&str>,
 ) -> Result<Record> {
-    let record = repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?;
+    let before = repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?;
+    let after = adjusted(transaction, before, adjustment, reason).await?;
+    warn(transaction, &[(before, after)]).await?;
+    Ok(after)
+}
+
+/// The same, without a warning when little is left.
+async fn adjusted(
+    transaction: &Transaction,
+    record: Record,
+    adjustment: Adjustment,
+    reason: Option<&str>,
+) -> Result<Record> {
     let delta = match adjustment {
         Adjustment::By(delta) => delta,
         Adjustment::OnHand(wanted) => wanted - record.on_hand,
@@ -170,9 +195,9 @@ pub(crate) async fn adjust(
     if record.on_hand + delta > i64::from(u32::MAX) {
         return Err(Error::invalid("delta", "is more than any shelf holds"));
     }
-    let change = Change { product_id, on_hand: delta, reserved: 0 };
-    let changed = apply(transaction, Kind::Adjusted, &[change], None, reason).await?;
-    changed.into_iter().next().ok_or(NOT_FOUND)
+    let change = Change { product_id: record.product_id, on_hand: delta, reserved: 0, reservation_id: None };
+    let changed = change_stock(transaction, Kind::Adjusted, &[change], reason).await?;
+    changed.into_iter().next().map(|(_, after)| after).ok_or(NOT_FOUND)
 }
 
 pub(crate) async fn adjust_once(
@@ -201,14 +226,19 @@ pub(crate) async fn update(
 ) -> Result<StockView> {
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
+            let before = repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?;
+            let mut after = before;
             if let Some(threshold) = threshold {
-                repository::set_threshold(transaction, product_id, threshold.into()).await?;
+                let now = Timestamp::now();
+                repository::set_threshold(transaction, product_id, threshold.into(), now).await?;
+                after = Record { threshold: threshold.into(), updated_at: now, ..before };
             }
-            let record = match on_hand {
-                Some(on_hand) => adjust(transaction, product_id, Adjustment::OnHand(on_hand.into()), reason).await?,
-                None => repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?,
-            };
-            Ok(record.into())
+            if let Some(on_hand) = on_hand {
+                after = adjusted(transaction, after, Adjustment::OnHand(on_hand.into()), reason).await?;
+            }
+            // One change, whatever it is made of: a record that is not low afterwards never was.
+            warn(transaction, &[(before, after)]).await?;
+            Ok(after.into())
         })
         .await
 }
@@ -223,8 +253,17 @@ pub(crate) enum Held {
     Before,
 }
 
+/// For whom pieces are held.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Holder {
+    /// An order, which ends by itself.
+    Order(OrderId),
+    /// Somebody who asked by hand, until then.
+    Until(Timestamp),
+}
+
 /// Holds all of `lines`, or nothing.
-pub(crate) async fn hold(transaction: &Transaction, order_id: Option<OrderId>, lines: &[OrderedItem]) -> Result<Held> {
+pub(crate) async fn hold(transaction: &Transaction, holder: Holder, lines: &[OrderedItem]) -> Result<Held> {
     let lines = stock::merged(lines);
     let now = Timestamp::now();
     let verdict = stock::judge(&lines, &repository::available(transaction, &lines).await?);
@@ -236,25 +275,36 @@ pub(crate) async fn hold(transaction: &Transaction, order_id: Option<OrderId>, l
             return Err(Error::Unavailable(format!("the inventory record of product {product_id}").into()));
         }
     };
-    let Some(id) = repository::reserve(transaction, order_id, status, &lines, now).await? else {
+    let (order_id, expires_at) = match holder {
+        Holder::Order(order_id) => (Some(order_id), None),
+        Holder::Until(expires_at) => (None, Some(expires_at)),
+    };
+    let Some(id) = repository::reserve(transaction, order_id, status, &lines, expires_at, now).await? else {
         return Ok(Held::Before);
     };
     match verdict {
         Verdict::Short(reason) => Ok(Held::No(reason)),
         _ => {
-            apply(transaction, Kind::Reserved, &stock::changes(Kind::Reserved, &lines), Some(id), None).await?;
+            apply(transaction, Kind::Reserved, &stock::changes(Kind::Reserved, &lines, id), None).await?;
             Ok(Held::Yes(id))
         }
     }
 }
 
-pub(crate) async fn reserve(caller: &Caller, once: &Once, lines: &[OrderedItem]) -> Result<Answer> {
+/// Holds pieces by hand, for so long.
+pub(crate) async fn reserve(
+    caller: &Caller,
+    once: &Once,
+    lines: &[OrderedItem],
+    hold_for: Option<Duration>,
+) -> Result<Answer> {
+    let until = Holder::Until(Timestamp::now().after(hold_for.unwrap_or(HOLD)));
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
                 return Ok(answer);
             }
-            let id = match hold(transaction, None, lines).await {
+            let id = match hold(transaction, until, lines).await {
                 Ok(Held::Yes(id)) => id,
                 Ok(Held::No(reason)) => return Err(Error::Conflict("insufficient-stock", reason)),
                 Ok(Held::Before) => return Err(Error::Internal("a reservation by hand has no order".into())),
@@ -285,6 +335,26 @@ pub(crate) async fn release(reservation_id: i64) -> Result<ReservationView> {
         .await
 }
 
+/// Lets go what has been held by hand for too long, a bounded number at a time.
+pub(crate) async fn expire() -> Result<()> {
+    let now = Timestamp::now();
+    // Most of the time there is nothing to do, and finding that out must not take the write lock.
+    if !repository::any_expired(&DATABASE, now).await? {
+        return Ok(());
+    }
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            let expired = repository::expire(transaction, MOST_EXPIRED, now).await?;
+            let released = |held: &Reservation| stock::changes(Kind::Released, &held.lines, held.id);
+            let changes: Vec<_> = expired.iter().flat_map(released).collect();
+            if changes.is_empty() {
+                return Ok(());
+            }
+            apply(transaction, Kind::Released, &changes, Some("expired")).await.map(drop)
+        })
+        .await
+}
+
 /// Ends a reservation: its pieces move as `kind` says.
 pub(crate) async fn end(
     transaction: &Transaction,
@@ -294,25 +364,50 @@ pub(crate) async fn end(
     reason: Option<&str>,
 ) -> Result<()> {
     repository::set_status(transaction, reservation.id, status, Timestamp::now()).await?;
-    let changes = stock::changes(kind, &reservation.lines);
-    apply(transaction, kind, &changes, Some(reservation.id), reason).await.map(drop)
+    let changes = stock::changes(kind, &reservation.lines, reservation.id);
+    apply(transaction, kind, &changes, reason).await.map(drop)
 }
 
-/// Changes stock, writes the history, announces what can be ordered now.
-async fn apply(
+/// Changes stock, writes the history, announces what can be ordered now, and warns where little is left.
+async fn apply(transaction: &Transaction, kind: Kind, changes: &[Change], reason: Option<&str>) -> Result<Vec<Record>> {
+    let changed = change_stock(transaction, kind, changes, reason).await?;
+    warn(transaction, &changed).await?;
+    Ok(changed.into_iter().map(|(_, after)| after).collect())
+}
+
+/// The same without the warning; each record before and after.
+async fn change_stock(
     transaction: &Transaction,
     kind: Kind,
     changes: &[Change],
-    reservation_id: Option<i64>,
     reason: Option<&str>,
-) -> Result<Vec<Record>> {
+) -> Result<Vec<(Record, Record)>> {
     let now = Timestamp::now();
-    let records = repository::apply(transaction, changes, now).await?;
-    repository::record(transaction, kind, changes, reservation_id, reason, now).await?;
+    let sums = stock::summed(changes);
+    let records = repository::apply(transaction, &sums, now).await?;
+    repository::record(transaction, kind, changes, reason, now).await?;
     if kind.changes_availability() {
         announce(transaction, &records).await?;
     }
-    Ok(records)
+    let with_before = |after: Record| {
+        let sum = sums.iter().find(|sum| sum.product_id == after.product_id);
+        (after.before(sum.map_or(0, Change::available)), after)
+    };
+    Ok(records.into_iter().map(with_before).collect())
+}
+
+/// Warns of what has become low: it was not before, and is now. The write lock makes that once for each time.
+async fn warn(transaction: &Transaction, changed: &[(Record, Record)]) -> Result<()> {
+    let low: Vec<_> = changed
+        .iter()
+        .filter(|(before, after)| !before.is_low() && after.is_low())
+        .map(|(_, after)| StockLow {
+            product_id: after.product_id,
+            available: after.available(),
+            threshold: after.threshold,
+        })
+        .collect();
+    Ok(events::emit_all(transaction, <Inventory as web::Service>::NAME, &low).await?)
 }
 
 /// Tells the catalog what can be ordered.

@@ -33,6 +33,10 @@ impl web::Service for Inventory {
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {
         reactions::react(transaction, event).await
     }
+
+    async fn tick() -> web::Result<()> {
+        inventory::expire().await
+    }
 }
 
 #[http_service]

@@ -13,7 +13,7 @@ use web::{Error, Result, Service};
 
 use crate::{
     Inventory,
-    inventory::{self, Adjustment, Held},
+    inventory::{self, Adjustment, Held, Holder},
     repository,
     stock::{self, Kind},
 };
@@ -53,7 +53,7 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
 
 async fn order_placed(transaction: &Transaction, placed: &OrderPlaced) -> Result<()> {
     let order_id = placed.order_id;
-    match inventory::hold(transaction, Some(order_id), &placed.items).await? {
+    match inventory::hold(transaction, Holder::Order(order_id), &placed.items).await? {
         Held::Yes(_) => events::emit(transaction, PRODUCER, &InventoryReserved { order_id }).await?,
         Held::No(reason) => events::emit(transaction, PRODUCER, &InventoryRejected { order_id, reason }).await?,
         Held::Before => {}
@@ -81,7 +81,9 @@ async fn order_ended(transaction: &Transaction, order_id: OrderId, reason: &str)
         }
         Some(_) => Ok(()),
         // Its ORDER_PLACED was parked and may be replayed: this row then says that it is too late.
-        None => repository::reserve(transaction, Some(order_id), "released", &[], Timestamp::now()).await.map(drop),
+        None => {
+            repository::reserve(transaction, Some(order_id), "released", &[], None, Timestamp::now()).await.map(drop)
+        }
     }
 }
 

@@ -38,6 +38,16 @@ impl Record {
     pub(crate) fn available(&self) -> i64 {
         if self.discontinued { 0 } else { self.on_hand - self.reserved }
     }
+
+    /// Whether it is time to reorder. What is no longer sold is not reordered.
+    pub(crate) fn is_low(&self) -> bool {
+        !self.discontinued && self.on_hand - self.reserved <= self.threshold
+    }
+
+    /// The record as it was before a change of so many available pieces.
+    pub(crate) fn before(self, available: i64) -> Self {
+        Self { on_hand: self.on_hand - available, ..self }
+    }
 }
 
 /// What is held for somebody.
@@ -47,6 +57,8 @@ pub(crate) struct Reservation {
     pub(crate) order_id: Option<OrderId>,
     pub(crate) status: String,
     pub(crate) lines: Vec<OrderedItem>,
+    /// When it ends by itself; `None` when its order ends it.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 pub(crate) async fn find(database: &Database, product_id: ProductId) -> Result<Option<Record>> {
@@ -100,9 +112,15 @@ pub(crate) async fn create(
     Ok(row.is_some())
 }
 
-pub(crate) async fn set_threshold(transaction: &Transaction, product_id: ProductId, threshold: i64) -> Result<()> {
-    let update = "UPDATE stock SET threshold = $1 WHERE product_id = $2";
-    Ok(transaction.execute(update, params![threshold, product_id.0]).await?)
+/// Sets when to reorder.
+pub(crate) async fn set_threshold(
+    transaction: &Transaction,
+    product_id: ProductId,
+    threshold: i64,
+    now: Timestamp,
+) -> Result<()> {
+    let update = "UPDATE stock SET threshold = $1, updated_at = $2 WHERE product_id = $3";
+    Ok(transaction.execute(update, params![threshold, now.0, product_id.0]).await?)
 }
 
 /// Marks a product as no longer sold; its new state, or `None` when there is no record.
@@ -148,7 +166,6 @@ pub(crate) async fn record(
     transaction: &Transaction,
     kind: Kind,
     changes: &[Change],
-    reservation_id: Option<i64>,
     reason: Option<&str>,
     now: Timestamp,
 ) -> Result<()> {
@@ -162,7 +179,7 @@ pub(crate) async fn record(
             kind.as_str(),
             change.on_hand,
             change.reserved,
-            reservation_id,
+            change.reservation_id,
             reason,
             now.0
         ]);
@@ -180,13 +197,21 @@ pub(crate) async fn reserve(
     order_id: Option<OrderId>,
     status: &str,
     lines: &[OrderedItem],
+    expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Option<i64>> {
     let row = transaction
         .query_one(
-            "INSERT INTO reservations (order_id, status, lines, created_at, updated_at) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (order_id) DO NOTHING RETURNING id",
-            params![order_id.map(|id| id.0), status, serde_json::to_string(lines)?, now.0, now.0],
+            "INSERT INTO reservations (order_id, status, lines, expires_at, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (order_id) DO NOTHING RETURNING id",
+            params![
+                order_id.map(|id| id.0),
+                status,
+                serde_json::to_string(lines)?,
+                expires_at.map(|at| at.0),
+                now.0,
+                now.0
+            ],
         )
         .await?;
     Ok(row.map(|mut row| row.next()).transpose()?)
@@ -197,7 +222,7 @@ pub(crate) async fn set_status(transaction: &Transaction, id: i64, status: &str,
     Ok(transaction.execute(update, params![status, now.0, id]).await?)
 }
 
-const RESERVATION: &str = "SELECT id, order_id, status, lines FROM reservations";
+const RESERVATION: &str = "SELECT id, order_id, status, lines, expires_at FROM reservations";
 
 fn reservation(mut row: Row) -> Result<Reservation> {
     Ok(Reservation {
@@ -205,6 +230,7 @@ fn reservation(mut row: Row) -> Result<Reservation> {
         order_id: row.next::<Option<i64>>()?.map(OrderId),
         status: row.next()?,
         lines: serde_json::from_str(&row.next::<String>()?)?,
+        expires_at: row.next::<Option<i64>>()?.map(Timestamp),
     })
 }
 
@@ -216,6 +242,26 @@ pub(crate) async fn reservation_of(transaction: &Transaction, order_id: OrderId)
 pub(crate) async fn reservation_by_id(transaction: &Transaction, id: i64) -> Result<Option<Reservation>> {
     let row = transaction.query_one(&format!("{RESERVATION} WHERE id = $1"), params![id]).await?;
     row.map(reservation).transpose()
+}
+
+/// Whether anything that is held by hand has been held for too long.
+pub(crate) async fn any_expired(database: &Database, now: Timestamp) -> Result<bool> {
+    const ANY: &str =
+        "SELECT 1 FROM reservations WHERE status = 'held' AND expires_at IS NOT NULL AND expires_at <= $1 LIMIT 1";
+    Ok(database.query_one(ANY, params![now.0]).await?.is_some())
+}
+
+/// Ends up to `count` of those, the longest overdue first, and returns them.
+pub(crate) async fn expire(transaction: &Transaction, count: u32, now: Timestamp) -> Result<Vec<Reservation>> {
+    let rows = transaction
+        .query(
+            "UPDATE reservations SET status = 'expired', updated_at = $1 WHERE id IN (SELECT id FROM reservations \
+             WHERE status = 'held' AND expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2) \
+             RETURNING id, order_id, status, lines, expires_at",
+            params![now.0, count],
+        )
+        .await?;
+    rows.into_iter().map(reservation).collect()
 }
 
 /// One entry of a product's history.

@@ -55,15 +55,36 @@ pub(crate) struct Change {
     pub(crate) product_id: ProductId,
     pub(crate) on_hand: i64,
     pub(crate) reserved: i64,
+    /// The reservation that it belongs to.
+    pub(crate) reservation_id: Option<i64>,
 }
 
-/// The changes of stock when `lines` move.
-pub(crate) fn changes(kind: Kind, lines: &[OrderedItem]) -> Vec<Change> {
+impl Change {
+    /// What it does to the number of pieces that can be ordered.
+    pub(crate) const fn available(&self) -> i64 {
+        self.on_hand - self.reserved
+    }
+}
+
+/// The changes of stock when `lines` of a reservation move.
+pub(crate) fn changes(kind: Kind, lines: &[OrderedItem], reservation_id: i64) -> Vec<Change> {
     let change = |line: &OrderedItem| {
         let (on_hand, reserved) = kind.deltas(line.quantity.into());
-        Change { product_id: line.product_id, on_hand, reserved }
+        Change { product_id: line.product_id, on_hand, reserved, reservation_id: Some(reservation_id) }
     };
     lines.iter().map(change).collect()
+}
+
+/// What `changes` come to for each product, ordered by product.
+pub(crate) fn summed(changes: &[Change]) -> Vec<Change> {
+    let mut by_product: BTreeMap<ProductId, Change> = BTreeMap::new();
+    for change in changes {
+        let none = Change { on_hand: 0, reserved: 0, reservation_id: None, ..*change };
+        let sum = by_product.entry(change.product_id).or_insert(none);
+        sum.on_hand += change.on_hand;
+        sum.reserved += change.reserved;
+    }
+    by_product.into_values().collect()
 }
 
 /// One line per product, ordered by product: every transaction takes its rows in the same order.
@@ -106,7 +127,8 @@ pub(crate) fn judge(lines: &[OrderedItem], available: &BTreeMap<ProductId, i64>)
     Verdict::Enough
 }
 
-/// When to reorder: at a tenth of the stock, at least at five.
+/// When to reorder: at a tenth of the stock, at least at five. Rounded down, because so many whole pieces or fewer are a
+/// tenth or less.
 pub(crate) fn threshold(stock: i64) -> i64 {
     (stock / 10).max(5)
 }
@@ -134,11 +156,29 @@ mod tests {
         /// Whatever happens to what was reserved, nothing stays reserved, and only a sale takes pieces away.
         #[test]
         fn a_reservation_ends_even(quantity in 1u32..1000) {
-            let sum = |kinds: &[Kind]| kinds.iter().flat_map(|kind| changes(*kind, &[line(1, quantity)]))
+            let sum = |kinds: &[Kind]| kinds.iter().flat_map(|kind| changes(*kind, &[line(1, quantity)], 1))
                 .fold((0, 0), |sum, change| (sum.0 + change.on_hand, sum.1 + change.reserved));
             prop_assert_eq!(sum(&[Kind::Reserved, Kind::Released]), (0, 0));
             prop_assert_eq!(sum(&[Kind::Reserved, Kind::Sold]), (-i64::from(quantity), 0));
             prop_assert_eq!(sum(&[Kind::Reserved, Kind::Sold, Kind::Returned]), (0, 0));
+        }
+
+        /// The history has every movement, the stock only its sums: both must come to the same.
+        #[test]
+        fn sums_lose_nothing(moves in proptest::collection::vec((1i64..5, 1u32..50, 0usize..4), 0..40)) {
+            let kinds = [Kind::Reserved, Kind::Released, Kind::Sold, Kind::Returned];
+            let all: Vec<_> = moves.iter().zip(1..)
+                .flat_map(|((product, quantity, kind), id)| changes(kinds[*kind], &[line(*product, *quantity)], id))
+                .collect();
+            let sums = summed(&all);
+            prop_assert!(sums.is_sorted_by(|one, next| one.product_id < next.product_id));
+            for product in (1..5).map(ProductId) {
+                let of = |changes: &[Change]| changes.iter().filter(|change| change.product_id == product)
+                    .fold((0, 0, 0), |sum, change| {
+                        (sum.0 + change.on_hand, sum.1 + change.reserved, sum.2 + change.available())
+                    });
+                prop_assert_eq!(of(&sums), of(&all));
+            }
         }
 
         #[test]

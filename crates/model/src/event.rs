@@ -102,6 +102,17 @@ events! {
         version: i64,
     }
 
+    /// No more pieces can be ordered than the seller wants to be warned of, and before there were more. Once for each
+    /// time that happens.
+    StockLow = "STOCK_LOW" => [], "product" / product_id {
+        /// The product.
+        product_id: ProductId,
+        /// Pieces that can be ordered now.
+        available: i64,
+        /// The seller's threshold.
+        threshold: i64,
+    }
+
     /// A customer wants to buy.
     OrderPlaced = "ORDER_PLACED" => ["inventory"], "order" / order_id {
         /// The order.

@@ -60,8 +60,8 @@ async fn every_product_has_a_record_that_sellers_can_read() {
     let products = [shop.product(1.0, 10).await, shop.product(2.0, 0).await, shop.product(3.0, 7).await];
     let record = shop.stock(products[0]).await;
     let expected = json!({
-        "productId": products[0], "onHand": 10, "reserved": 0, "available": 10,
-        "threshold": record["threshold"], "version": 1, "updatedAt": record["updatedAt"],
+        "id": products[0], "productId": products[0], "onHand": 10, "reserved": 0, "available": 10,
+        "reorderThreshold": 5, "lowStock": false, "version": 1, "updatedAt": record["updatedAt"],
     });
     assert_eq!(record, expected);
     let page = keeper.get("?limit=2").await.expect(200);
@@ -91,7 +91,7 @@ async fn what_is_not_there_is_not_found_and_what_makes_no_sense_is_refused() {
         keeper.get("/999/history"),
         shop.check(999, 1),
         keeper.put(999, &json!({ "onHand": 1 })),
-        keeper.put(999, &json!({ "threshold": 1 })),
+        keeper.put(999, &json!({ "reorderThreshold": 1 })),
         keeper.put(999, &json!({})),
         keeper.adjust(999, 1, "found"),
         keeper.reserve(&[(mug, 1), (999, 1)]),
@@ -106,7 +106,7 @@ async fn what_is_not_there_is_not_found_and_what_makes_no_sense_is_refused() {
         ("", json!({ "productId": 0, "quantity": 1_000_001 }), &["productId", "quantity"][..]),
         ("", json!({ "productId": 9_007_199_254_740_992_i64, "quantity": 1 }), &["productId"]),
         ("", json!({ "productId": 7, "quantity": -1 }), &["quantity"]),
-        ("", json!({ "productId": 7, "quantity": 1, "threshold": 1_000_001 }), &["threshold"]),
+        ("", json!({ "productId": 7, "quantity": 1, "reorderThreshold": 1_000_001 }), &["reorderThreshold"]),
         (&adjust, json!({ "delta": 1 }), &["reason"]),
         (&adjust, json!({ "reason": "found" }), &["delta"]),
         (&adjust, json!({ "delta": 0.5, "reason": "half" }), &["delta"]),
@@ -117,13 +117,26 @@ async fn what_is_not_there_is_not_found_and_what_makes_no_sense_is_refused() {
         ("/reserve", line(json!(mug), json!(0)), &["items[0].quantity"]),
         ("/reserve", line(json!(mug), json!(1_000_001)), &["items[0].quantity"]),
         ("/reserve", line(json!("mug"), json!(1)), &["items[0].productId"]),
+        ("/reserve", json!({}), &["items"]),
+        ("/reserve", json!({ "productId": mug }), &["quantity"]),
+        ("/reserve", json!({ "productId": mug, "quantity": 0 }), &["quantity"]),
+        ("/reserve", json!({ "productId": mug, "quantity": 1, "expiresInSeconds": 0 }), &["expiresInSeconds"]),
+        ("/reserve", json!({ "productId": mug, "quantity": 1, "expiresInSeconds": 604_801 }), &["expiresInSeconds"]),
+        (
+            "/reserve",
+            json!({ "items": [{ "productId": mug, "quantity": 1 }], "productId": mug, "quantity": 1 }),
+            &["items"],
+        ),
         ("/release", json!({}), &["reservationId"]),
     ] {
         assert_invalid(&keeper.post(path, &body).await, fields, &format!("{path} {body}"));
     }
     for (body, fields) in [
         (json!({ "onHand": -1 }), &["onHand"][..]),
-        (json!({ "onHand": 1_000_001, "threshold": 1_000_001, "reason": long }), &["onHand", "reason", "threshold"]),
+        (
+            json!({ "onHand": 1_000_001, "reorderThreshold": 1_000_001, "reason": long }),
+            &["onHand", "reason", "reorderThreshold"],
+        ),
     ] {
         assert_invalid(&keeper.put(mug, &body).await, fields, &body.to_string());
     }
@@ -144,12 +157,12 @@ async fn what_is_not_there_is_not_found_and_what_makes_no_sense_is_refused() {
 async fn a_record_is_made_once() {
     let shop = open().await;
     let keeper = Keeper::of(&shop).await;
-    let body = json!({ "productId": 4711, "quantity": 8, "threshold": 2 });
+    let body = json!({ "productId": 4711, "quantity": 8, "reorderThreshold": 2 });
     let made = keeper.post("", &body).key("first").await;
     let again = keeper.post("", &body).key("first").await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     let made = made.expect(201);
-    assert_eq!((numbers(&made), &made["threshold"]), ([8, 0, 8], &json!(2)));
+    assert_eq!((numbers(&made), &made["reorderThreshold"]), ([8, 0, 8], &json!(2)));
     assert_eq!(again.expect(201), made);
     assert_eq!(shop.stock(4711).await, made);
     assert_problem(&keeper.post("", &body).await, 409, "inventory-exists", "a second one");
@@ -167,17 +180,17 @@ async fn stock_never_goes_below_what_is_promised() {
     keeper.reserve(&[(mug, 4)]).await.expect(201);
     let adjust = |delta: i64| keeper.adjust(mug, delta, "counted");
     assert_problem(&adjust(-7).await, 409, "insufficient-stock", "by 7 of 6");
-    let both = keeper.put(mug, &json!({ "onHand": 3, "threshold": 77 })).await;
+    let both = keeper.put(mug, &json!({ "onHand": 3, "reorderThreshold": 77 })).await;
     assert_problem(&both, 409, "insufficient-stock", "to 3 of 4");
     let record = shop.stock(mug).await;
     assert_eq!(numbers(&record), [10, 4, 6]);
-    assert_ne!(record["threshold"], 77, "all of a change or nothing");
+    assert_ne!(record["reorderThreshold"], 77, "all of a change or nothing");
     assert_eq!(numbers(&adjust(-6).await.expect(200)), [4, 4, 0]);
     assert_problem(&adjust(-1).await, 409, "insufficient-stock", "by 1 of none");
     assert_eq!(numbers(&adjust(0).await.expect(200)), [4, 4, 0]);
     assert_eq!(numbers(&adjust(1_000_000).await.expect(200)), [1_000_004, 4, 1_000_000]);
-    let set = keeper.put(mug, &json!({ "onHand": 4, "threshold": 77, "reason": "counted" })).await.expect(200);
-    assert_eq!((numbers(&set), &set["threshold"]), ([4, 4, 0], &json!(77)));
+    let set = keeper.put(mug, &json!({ "onHand": 4, "reorderThreshold": 77, "reason": "counted" })).await.expect(200);
+    assert_eq!((numbers(&set), &set["reorderThreshold"]), ([4, 4, 0], &json!(77)));
     let keyed = |delta: i64| keeper.adjust(mug, delta, "found").key("found");
     assert_eq!(numbers(&keyed(3).await.expect(200)), [7, 4, 3]);
     assert_eq!(numbers(&keyed(3).await.expect(200)), [7, 4, 3]);

@@ -1,10 +1,12 @@
 //! `/api/v1/inventory`.
 
+use std::time::Duration;
+
 use axum::{Router, routing::MethodRouter};
 use garde::Validate;
 use model::{ProductId, event::OrderedItem};
 use serde::Deserialize;
-use web::{Answer, Caller, Json, Page, PageQuery, Path, Query, Result, Submitted};
+use web::{Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Submitted};
 
 use crate::{
     inventory::{self, Check, ReservationView, StockView},
@@ -66,22 +68,25 @@ struct Create {
     #[garde(range(max = 1_000_000))]
     quantity: u32,
     #[garde(range(max = 1_000_000))]
-    threshold: Option<u32>,
+    #[serde(alias = "threshold")]
+    reorder_threshold: Option<u32>,
 }
 
 /// Adds a record, 409 when there is one: the catalog's products get theirs by event. Sellers only.
 async fn create(caller: Caller, Submitted { body, once }: Submitted<Create>) -> Result<Answer> {
     caller.must_sell()?;
-    inventory::create(&caller, &once, ProductId(body.product_id), body.quantity, body.threshold).await
+    inventory::create(&caller, &once, ProductId(body.product_id), body.quantity, body.reorder_threshold).await
 }
 
 #[derive(Deserialize, Validate)]
 #[serde(rename_all = "camelCase")]
 struct Update {
     #[garde(range(max = 1_000_000))]
+    #[serde(alias = "quantity")]
     on_hand: Option<u32>,
     #[garde(range(max = 1_000_000))]
-    threshold: Option<u32>,
+    #[serde(alias = "threshold")]
+    reorder_threshold: Option<u32>,
     #[garde(length(chars, max = 200))]
     reason: Option<String>,
 }
@@ -89,8 +94,8 @@ struct Update {
 /// Sets what was counted, or the threshold. Sellers only.
 async fn update(caller: Caller, Path(product_id): Path<i64>, Json(body): Json<Update>) -> Result<Json<StockView>> {
     caller.must_sell()?;
-    let record = inventory::update(ProductId(product_id), body.on_hand, body.threshold, body.reason.as_deref()).await?;
-    Ok(Json(record))
+    let Update { on_hand, reorder_threshold, reason } = body;
+    inventory::update(ProductId(product_id), on_hand, reorder_threshold, reason.as_deref()).await.map(Json)
 }
 
 #[derive(Deserialize, Validate)]
@@ -120,17 +125,39 @@ struct Line {
     quantity: u32,
 }
 
+/// Several products, or, for short, one.
 #[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
 struct Reserve {
-    #[garde(length(min = 1, max = 100), dive)]
+    #[garde(length(max = 100), dive)]
+    #[serde(default)]
     items: Vec<Line>,
+    #[garde(skip)]
+    product_id: Option<i64>,
+    #[garde(range(min = 1, max = 1_000_000))]
+    quantity: Option<u32>,
+    #[garde(range(min = 1, max = 604_800))]
+    expires_in_seconds: Option<u32>,
 }
 
-/// Holds pieces by hand, all of them or none: 409. Sellers only.
+impl Reserve {
+    fn lines(&self) -> Result<Vec<OrderedItem>> {
+        let line = |product_id, quantity| OrderedItem { product_id: ProductId(product_id), quantity };
+        match (self.items.as_slice(), self.product_id, self.quantity) {
+            ([], Some(product_id), Some(quantity)) => Ok(vec![line(product_id, quantity)]),
+            ([], Some(_), None) => Err(Error::invalid("quantity", "is missing")),
+            ([], ..) => Err(Error::invalid("items", "must have 1 to 100 entries")),
+            (items, None, None) => Ok(items.iter().map(|item| line(item.product_id, item.quantity)).collect()),
+            _ => Err(Error::invalid("items", "or productId and quantity, not both")),
+        }
+    }
+}
+
+/// Holds pieces by hand for a while, all of them or none: 409. Sellers only.
 async fn reserve(caller: Caller, Submitted { body, once }: Submitted<Reserve>) -> Result<Answer> {
     caller.must_sell()?;
-    let line = |line: &Line| OrderedItem { product_id: ProductId(line.product_id), quantity: line.quantity };
-    inventory::reserve(&caller, &once, &body.items.iter().map(line).collect::<Vec<_>>()).await
+    let hold_for = body.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    inventory::reserve(&caller, &once, &body.lines()?, hold_for).await
 }
 
 #[derive(Deserialize, Validate)]
