@@ -1,26 +1,26 @@
--- The words of every active product. Contentless: the texts themselves are in products.
+-- The words of every product that is not deleted. Contentless: the texts themselves are in products.
 -- category_key is the category as one word, hexadecimal, so that a search within a category matches it exactly.
 CREATE VIRTUAL TABLE product_search USING fts5 (
-  name, description, category, sku, category_key,
+  name, description, category, sku, upc, category_key,
   content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2', prefix = '1 2 3'
 );
 
-CREATE TRIGGER products_search_insert AFTER INSERT ON products WHEN new.status = 'active' BEGIN
-  INSERT INTO product_search (rowid, name, description, category, sku, category_key)
-  VALUES (new.id, new.name, new.description, new.category, new.sku, hex(new.category));
+CREATE TRIGGER products_search_insert AFTER INSERT ON products BEGIN
+  INSERT INTO product_search (rowid, name, description, category, sku, upc, category_key)
+  VALUES (new.id, new.name, new.description, new.category, new.sku, new.upc, hex(new.category));
 END;
 
 -- Not at a change of price or stock: those are frequent, and no words.
-CREATE TRIGGER products_search_update AFTER UPDATE OF name, description, category, sku, status ON products
-WHEN old.status = 'active' AND new.status = 'active'
-  AND (old.name, old.description, old.category, old.sku) IS NOT (new.name, new.description, new.category, new.sku)
+CREATE TRIGGER products_search_update AFTER UPDATE OF name, description, category, sku, upc ON products
+WHEN new.deleted_at IS NULL AND (old.name, old.description, old.category, old.sku, old.upc)
+  IS NOT (new.name, new.description, new.category, new.sku, new.upc)
 BEGIN
   DELETE FROM product_search WHERE rowid = old.id;
-  INSERT INTO product_search (rowid, name, description, category, sku, category_key)
-  VALUES (new.id, new.name, new.description, new.category, new.sku, hex(new.category));
+  INSERT INTO product_search (rowid, name, description, category, sku, upc, category_key)
+  VALUES (new.id, new.name, new.description, new.category, new.sku, new.upc, hex(new.category));
 END;
 
-CREATE TRIGGER products_search_withdraw AFTER UPDATE OF status ON products
-WHEN old.status = 'active' AND new.status <> 'active' BEGIN
+CREATE TRIGGER products_search_delete AFTER UPDATE OF deleted_at ON products
+WHEN old.deleted_at IS NULL AND new.deleted_at IS NOT NULL BEGIN
   DELETE FROM product_search WHERE rowid = old.id;
 END;

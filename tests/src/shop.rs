@@ -226,6 +226,14 @@ impl Shop {
         self.sign_in(&email, &password).await
     }
 
+    /// A new customer who may sell.
+    pub async fn seller(&self, name: &str) -> Customer {
+        let customer = self.customer(name).await;
+        let path = format!("/api/v1/users/{}/role", customer.id);
+        self.put(path, &json!({ "role": "supplier" })).by(self.admin().await).await.expect(200);
+        self.sign_in(&customer.email, &customer.password).await
+    }
+
     /// Signs in to an account that exists.
     pub async fn sign_in(&self, email: &str, password: &str) -> Customer {
         let body = json!({ "email": email, "password": password });

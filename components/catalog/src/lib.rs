@@ -4,10 +4,14 @@ mod api {
     pub(crate) mod internal;
     pub(crate) mod v1;
 }
+mod bulk;
+mod categories;
+mod category;
 mod product;
 mod products;
 mod reactions;
 mod repository;
+mod text;
 
 use axum::Router;
 use events::Envelope;

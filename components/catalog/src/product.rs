@@ -1,14 +1,20 @@
-//! The rules: what a product is, how it may change, how it is found. Pure.
+//! The rules: what a product is and how it may change. Pure.
 
 mod filter;
+mod images;
 mod metadata;
+mod search;
 
 use garde::Validate;
-use model::{Currency, Money, ProductId, ProductStatus, Timestamp, UserId};
-use serde::{Deserialize, Deserializer, Serialize};
+use model::{CategoryId, Currency, Money, ProductId, ProductStatus, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
 
-pub(crate) use filter::{Filter, Order, Place};
+pub(crate) use filter::{Facet, Filter, Order, Place};
+pub(crate) use images::Images;
 pub(crate) use metadata::Metadata;
+pub(crate) use search::Search;
+
+use crate::text::{line, present, text, trimmed};
 
 /// Pieces that a seller may say are on hand.
 const MOST_STOCK: u32 = 1_000_000;
@@ -24,8 +30,12 @@ pub(crate) struct Product {
     pub(crate) currency: Currency,
     /// Pieces that can be ordered, as far as the catalog knows; inventory decides.
     pub(crate) stock: u32,
+    /// A label; the name of the category, where there is one.
     pub(crate) category: Option<String>,
+    pub(crate) category_id: Option<CategoryId>,
     pub(crate) sku: Option<String>,
+    pub(crate) upc: Option<String>,
+    pub(crate) images: Images,
     pub(crate) metadata: Metadata,
     pub(crate) status: ProductStatus,
     pub(crate) created_at: Timestamp,
@@ -44,6 +54,7 @@ pub(crate) struct Offer {
 
 /// A product that somebody wants to sell.
 #[derive(Debug, Clone, Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct NewProduct {
     #[garde(custom(line::<200>))]
     name: String,
@@ -53,17 +64,34 @@ pub(crate) struct NewProduct {
     price: Money,
     #[garde(range(max = MOST_STOCK))]
     stock: u32,
+    /// Ignored beside a `categoryId`.
     #[garde(inner(custom(line::<100>)))]
     category: Option<String>,
+    #[garde(skip)]
+    pub(crate) category_id: Option<CategoryId>,
     #[garde(inner(custom(line::<64>)))]
-    sku: Option<String>,
+    pub(crate) sku: Option<String>,
+    #[garde(inner(custom(line::<64>)))]
+    upc: Option<String>,
+    #[garde(skip)]
+    #[serde(alias = "imageUrls")]
+    images: Option<Images>,
     #[garde(skip)]
     metadata: Option<Metadata>,
+    /// For sale, when nobody says.
+    #[garde(skip)]
+    status: Option<ProductStatus>,
 }
 
 impl NewProduct {
-    /// The product, without the id that storing it will give.
-    pub(crate) fn into_product(self, supplier_id: UserId, currency: Currency, now: Timestamp) -> Product {
+    /// The product, without the id that storing it will give. `category` is the name of its category, if it has one.
+    pub(crate) fn into_product(
+        self,
+        supplier_id: UserId,
+        currency: Currency,
+        category: Option<String>,
+        now: Timestamp,
+    ) -> Product {
         Product {
             id: ProductId(0),
             supplier_id,
@@ -72,10 +100,13 @@ impl NewProduct {
             price: self.price,
             currency,
             stock: self.stock,
-            category: self.category.map(trimmed),
+            category: category.or(self.category.map(trimmed)),
+            category_id: self.category_id,
             sku: self.sku.map(trimmed),
+            upc: self.upc.map(trimmed),
+            images: self.images.unwrap_or_default(),
             metadata: self.metadata.unwrap_or_default(),
-            status: ProductStatus::Active,
+            status: self.status.unwrap_or(ProductStatus::Active),
             created_at: now,
             updated_at: now,
         }
@@ -84,7 +115,7 @@ impl NewProduct {
 
 /// What is to change. What is absent stays; `null` removes what may be missing.
 #[derive(Debug, Clone, Default, Deserialize, Validate)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(crate) struct ProductChange {
     #[garde(inner(custom(line::<200>)))]
     name: Option<String>,
@@ -97,18 +128,30 @@ pub(crate) struct ProductChange {
     #[garde(inner(inner(custom(line::<100>))))]
     #[serde(deserialize_with = "present")]
     category: Option<Option<String>>,
+    #[garde(skip)]
+    #[serde(deserialize_with = "present")]
+    pub(crate) category_id: Option<Option<CategoryId>>,
     #[garde(inner(inner(custom(line::<64>))))]
     #[serde(deserialize_with = "present")]
-    sku: Option<Option<String>>,
+    pub(crate) sku: Option<Option<String>>,
+    #[garde(inner(inner(custom(line::<64>))))]
+    #[serde(deserialize_with = "present")]
+    upc: Option<Option<String>>,
+    #[garde(skip)]
+    #[serde(deserialize_with = "present", alias = "imageUrls")]
+    images: Option<Option<Images>>,
     #[garde(skip)]
     #[serde(deserialize_with = "present")]
     metadata: Option<Option<Metadata>>,
+    #[garde(skip)]
+    status: Option<ProductStatus>,
 }
 
 impl Product {
     /// Makes the change. True when there is something to tell: a field has another value, or the seller has counted the
-    /// stock, which is news to inventory whatever the catalog believed it to be.
-    pub(crate) fn apply(&mut self, change: ProductChange, now: Timestamp) -> bool {
+    /// stock, which is news to inventory whatever the catalog believed it to be. `category` is the name of the category
+    /// that the change names, if it names one.
+    pub(crate) fn apply(&mut self, change: ProductChange, category: Option<String>, now: Timestamp) -> bool {
         let before = self.clone();
         let counted = change.stock.is_some();
         if let Some(name) = change.name {
@@ -123,11 +166,18 @@ impl Product {
         if let Some(stock) = change.stock {
             self.stock = stock;
         }
-        if let Some(category) = change.category {
-            self.category = category.map(trimmed);
-        }
+        self.put_into(change.category_id, category, change.category.map(|label| label.map(trimmed)));
         if let Some(sku) = change.sku {
             self.sku = sku.map(trimmed);
+        }
+        if let Some(upc) = change.upc {
+            self.upc = upc.map(trimmed);
+        }
+        if let Some(images) = change.images {
+            self.images = images.unwrap_or_default();
+        }
+        if let Some(status) = change.status {
+            self.status = status;
         }
         if let Some(metadata) = change.metadata {
             self.metadata = metadata.unwrap_or_default();
@@ -139,43 +189,36 @@ impl Product {
         changed
     }
 
+    /// A category decides the label. A label alone takes the product out of its category, unless it says what is there
+    /// already, as a product does that is sent back as it was read.
+    fn put_into(
+        &mut self,
+        category_id: Option<Option<CategoryId>>,
+        name: Option<String>,
+        label: Option<Option<String>>,
+    ) {
+        match (category_id, label) {
+            (Some(Some(category_id)), _) => {
+                self.category_id = Some(category_id);
+                self.category = name;
+            }
+            (None, Some(label)) if label == self.category => {}
+            (_, Some(label)) => {
+                self.category_id = None;
+                self.category = label;
+            }
+            (Some(None), None) if self.category_id.is_some() => {
+                self.category_id = None;
+                self.category = None;
+            }
+            (_, None) => {}
+        }
+    }
+
     /// Whether customers can see and order it.
     pub(crate) fn is_for_sale(&self) -> bool {
         self.status == ProductStatus::Active
     }
-}
-
-/// Tells a field that is `null` from one that is absent.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-fn trimmed(text: String) -> String {
-    if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
-}
-
-/// One line of 1 to `MAX` characters, not counting spaces around it.
-fn line<const MAX: usize>(text: &str, (): &()) -> garde::Result {
-    if !(1..=MAX).contains(&text.trim().chars().count()) {
-        return Err(garde::Error::new(format!("must have 1 to {MAX} characters")));
-    }
-    no_controls(text, &[])
-}
-
-/// Several lines, which may be empty.
-fn text(text: &str, (): &()) -> garde::Result {
-    const MAX: usize = 10_000;
-    if text.chars().count() > MAX {
-        return Err(garde::Error::new(format!("must have at most {MAX} characters")));
-    }
-    no_controls(text, &['\n', '\r', '\t'])
-}
-
-fn no_controls(text: &str, but: &[char]) -> garde::Result {
-    if text.chars().any(|character| character.is_control() && !but.contains(&character)) {
-        return Err(garde::Error::new("must not contain control characters"));
-    }
-    Ok(())
 }
 
 fn not_negative(price: &Money, (): &()) -> garde::Result {
@@ -199,7 +242,7 @@ mod tests {
     fn made(body: &Value) -> Result<Product, String> {
         let new: NewProduct = serde_json::from_str(&body.to_string()).map_err(|error| error.to_string())?;
         new.validate().map_err(|report| report.iter().map(|(path, _)| path.to_string()).next().unwrap_or_default())?;
-        Ok(new.into_product(UserId(7), "EUR".parse().unwrap(), NOW))
+        Ok(new.into_product(UserId(7), "EUR".parse().unwrap(), None, NOW))
     }
 
     fn lamp() -> Value {
@@ -266,11 +309,11 @@ mod tests {
     fn a_change_leaves_what_it_does_not_name() {
         let mut product = made(&lamp_with("category", json!("Lamps"))).unwrap();
         let before = product.clone();
-        assert!(!product.apply(change(&json!({})), LATER));
-        assert!(!product.apply(change(&json!({ "name": "Lamp", "price": 19.99 })), LATER));
+        assert!(!product.apply(change(&json!({})), None, LATER));
+        assert!(!product.apply(change(&json!({ "name": "Lamp", "price": 19.99 })), None, LATER));
         assert_eq!(product, before);
 
-        assert!(product.apply(change(&json!({ "price": 5, "category": null, "sku": "L-1" })), LATER));
+        assert!(product.apply(change(&json!({ "price": 5, "category": null, "sku": "L-1" })), None, LATER));
         let expected = Product {
             price: Money::from_minor(500),
             category: None,
@@ -284,7 +327,25 @@ mod tests {
     #[test]
     fn counting_the_stock_is_always_news() {
         let mut product = made(&lamp()).unwrap();
-        assert!(product.apply(change(&json!({ "stock": 3 })), LATER));
+        assert!(product.apply(change(&json!({ "stock": 3 })), None, LATER));
+    }
+
+    #[test]
+    fn a_category_decides_the_label() {
+        let mut product = made(&lamp_with("category", json!("Light"))).unwrap();
+        let lamps = || Some("Lamps".to_owned());
+        let mut after = |body: Value, name: Option<String>| {
+            product.apply(change(&body), name, LATER);
+            (product.category_id.map(|id| id.0), product.category.clone())
+        };
+        assert_eq!(after(json!({ "categoryId": null }), None), (None, Some("Light".into())));
+        assert_eq!(after(json!({ "categoryId": 5, "category": "Light" }), lamps()), (Some(5), lamps()));
+        assert_eq!(after(json!({ "category": "Lamps" }), None), (Some(5), lamps()), "sent back as it was read");
+        assert_eq!(after(json!({ "category": "Light" }), None), (None, Some("Light".into())));
+        assert_eq!(after(json!({ "categoryId": 5 }), lamps()), (Some(5), lamps()));
+        assert_eq!(after(json!({ "categoryId": null }), None), (None, None));
+        assert_eq!(after(json!({ "categoryId": 5 }), lamps()), (Some(5), lamps()));
+        assert_eq!(after(json!({ "categoryId": null, "category": "Lamps" }), None), (None, lamps()));
     }
 
     #[test]
@@ -301,9 +362,9 @@ mod tests {
         fn a_change_happens_once(name in "[a-z ]{0,5}[a-z]", price in 0..=1_000i64, sku in proptest::option::of("[A-Z]{1,3}")) {
             let mut product = made(&lamp()).unwrap();
             let body = json!({ "name": name, "price": price, "sku": sku });
-            product.apply(change(&body), NOW);
+            product.apply(change(&body), None, NOW);
             let once = product.clone();
-            prop_assert!(!product.apply(change(&body), LATER));
+            prop_assert!(!product.apply(change(&body), None, LATER));
             prop_assert_eq!(product, once);
         }
     }

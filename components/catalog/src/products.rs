@@ -1,20 +1,20 @@
-//! The use cases: what happens in one transaction, and which events it emits.
+//! The use cases of products: what happens in one transaction, and which events it emits.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeMap};
 
 use http::StatusCode;
 use model::{
-    Currency, ProductId, Timestamp,
+    CategoryId, Currency, ProductId, ProductStatus, Timestamp,
     event::{ProductCreated, ProductDeleted, ProductUpdated},
 };
 use serde_json::value::RawValue;
-use store::Durability;
-use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, WrittenJson};
+use store::{Durability, Transaction};
+use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, Viewer, WrittenJson};
 
 use crate::{
     DATABASE, NAME,
     product::{Filter, NewProduct, Offer, Place, Product, ProductChange},
-    repository,
+    repository::{self, Stored, categories, lists},
 };
 
 const NO_PRODUCT: Error = Error::not_found("product");
@@ -32,7 +32,7 @@ pub(crate) async fn read_currency() -> Result<()> {
     Ok(())
 }
 
-fn currency() -> Result<Currency> {
+pub(crate) fn currency() -> Result<Currency> {
     CURRENCY.get().ok_or_else(|| Error::Internal("a product was created before the instance had started".into()))
 }
 
@@ -43,46 +43,107 @@ pub(crate) async fn create(caller: &Caller, submitted: Submitted<NewProduct>) ->
     if let Some(answer) = once.answered(&DATABASE, Some(caller)).await? {
         return Ok(answer);
     }
-    let product = body.into_product(caller.user_id, currency()?, Timestamp::now());
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
                 return Ok(answer);
             }
-            let (id, json) =
-                repository::insert(transaction, &product).await.map_err(|error| refusal(error, &product))?;
-            let created = ProductCreated {
-                product_id: id,
-                name: product.name,
-                sku: product.sku,
-                price: product.price,
-                currency: product.currency,
-                stock: product.stock,
-            };
-            events::emit(transaction, NAME, &created).await?;
+            let category = category_name(transaction, body.category_id).await?;
+            let product = body.into_product(caller.user_id, currency()?, category, Timestamp::now());
+            let stored = repository::insert(transaction, &[&product]).await;
+            let stored = stored.map_err(|error| refusal(error, &product))?.into_iter().next();
+            let (id, json) = stored.ok_or_else(|| Error::Internal("a new product is not there".into()))?;
+            events::emit(transaction, NAME, &created(id, product)).await?;
             once.answer(transaction, Some(caller), StatusCode::CREATED, &RawValue::from_string(json)?).await
         })
         .await
 }
 
-/// The product, if it is for sale.
-pub(crate) async fn find(id: ProductId) -> Result<WrittenJson> {
-    repository::written(&DATABASE, id).await?.map(WrittenJson).ok_or(NO_PRODUCT)
+/// What is told of a new product.
+pub(crate) fn created(product_id: ProductId, product: Product) -> ProductCreated {
+    let Product { name, sku, price, currency, stock, .. } = product;
+    ProductCreated { product_id, name, sku, price, currency, stock }
 }
 
-/// A page of what is for sale.
-pub(crate) async fn list(page: &PageQuery, filter: &Filter) -> Result<WrittenJson> {
-    let after: Option<Place> = page.after()?;
-    let order = filter.order();
-    if after.is_some_and(|place| place.order() != order) {
-        return Err(Error::Malformed("the cursor belongs to a list with other filters".into()));
+/// What is told of a product that has changed; `stock`, when somebody has counted it.
+pub(crate) fn updated(product: Product, stock: Option<u32>) -> ProductUpdated {
+    let Product { id, name, price, currency, .. } = product;
+    ProductUpdated { product_id: id, name, price, currency, stock }
+}
+
+/// The name of the category that a product is put into; 422 when there is none.
+async fn category_name(transaction: &Transaction, id: Option<CategoryId>) -> Result<Option<String>> {
+    let Some(id) = id else { return Ok(None) };
+    named(&categories::names(transaction, &[id]).await?, Some(id))
+}
+
+/// The same, when the names are known.
+pub(crate) fn named(names: &BTreeMap<CategoryId, String>, id: Option<CategoryId>) -> Result<Option<String>> {
+    let Some(id) = id else { return Ok(None) };
+    names.get(&id).cloned().map(Some).ok_or_else(|| Error::invalid("categoryId", "is no category"))
+}
+
+/// The product as customers read it. What is not for sale is there only for its supplier and admins.
+pub(crate) async fn find(viewer: &Viewer, id: ProductId) -> Result<WrittenJson> {
+    match repository::written(&DATABASE, id).await?.ok_or(NO_PRODUCT)? {
+        (None, json) => Ok(WrittenJson(json)),
+        (Some(supplier), json) => match viewer.caller().await? {
+            Some(caller) if caller.may_see(supplier) => Ok(WrittenJson(json)),
+            _ => Err(NO_PRODUCT),
+        },
     }
-    let products = if filter.finds_nothing() {
+}
+
+/// A page of products, and what was asked to be counted beside it.
+pub(crate) async fn list(viewer: &Viewer, page: &PageQuery, filter: Filter) -> Result<WrittenJson> {
+    let filter = permitted(viewer, filter).await?;
+    let after: Option<Place> = page.after()?;
+    if after.as_ref().is_some_and(|place| place.order() != filter.order()) {
+        return Err(Error::Malformed("the cursor belongs to a list with another order".into()));
+    }
+    if filter.lacks_search() {
+        return Err(Error::invalid("sort", "relevance is that of a search: send q"));
+    }
+    if let Some(message) = filter.metadata_refusal() {
+        return Err(Error::invalid("metadata", message));
+    }
+    let facets = filter.facets().map_err(|message| Error::invalid("facets", message))?;
+    let finds_nothing = filter.search().is_some_and(|search| search.finds_nothing());
+    let products = if finds_nothing {
         Vec::new()
     } else {
-        repository::list(&DATABASE, filter, after, page.limit() + 1).await?
+        lists::page(&DATABASE, &filter, after.as_ref(), page.limit() + 1).await?
     };
-    Ok(Page::new(products, page.limit(), |listed| listed.place)?.written(|listed| &listed.json))
+    let json = Page::new(products, page.limit(), |listed| listed.place.clone())?.written(|listed| &listed.json);
+    if facets.is_empty() {
+        return Ok(json);
+    }
+    let mut counted = BTreeMap::new();
+    for (name, facet) in &facets {
+        let count = if finds_nothing {
+            lists::Counted::nothing(facet)
+        } else {
+            lists::count(&DATABASE, &filter, facet).await?
+        };
+        counted.insert(*name, count);
+    }
+    json.with("facets", &counted)
+}
+
+/// What is not for sale is listed only for admins, and for suppliers when it is theirs.
+async fn permitted(viewer: &Viewer, filter: Filter) -> Result<Filter> {
+    if filter.status() == ProductStatus::Active {
+        return Ok(filter);
+    }
+    let caller = viewer.demanded().await?;
+    caller.must_sell()?;
+    match filter.supplier_id() {
+        Some(supplier) if !caller.may_see(supplier) => {
+            Err(Error::Forbidden("these products belong to another supplier"))
+        }
+        None if !caller.role.administers() => Ok(filter.of(caller.user_id)),
+        _ => Ok(filter),
+    }
 }
 
 /// Changes what the catalog says of a product. Suppliers change their own, admins all.
@@ -90,34 +151,27 @@ pub(crate) async fn update(caller: &Caller, id: ProductId, change: ProductChange
     caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let (mut product, json) = for_sale(repository::find_in(transaction, id).await?)?;
-            must_own(caller, &product)?;
+            let Stored { mut product, json } = owned(caller, repository::find_in(transaction, id).await?)?;
             let stock = change.stock;
-            if !product.apply(change, Timestamp::now()) {
+            let category = category_name(transaction, change.category_id.flatten()).await?;
+            if !product.apply(change, category, Timestamp::now()) {
                 return Ok(WrittenJson(json));
             }
-            let json = repository::update(transaction, &product).await.map_err(|error| refusal(error, &product))?;
-            let updated = ProductUpdated {
-                product_id: id,
-                name: product.name,
-                price: product.price,
-                currency: product.currency,
-                stock,
-            };
-            events::emit(transaction, NAME, &updated).await?;
+            let stored = repository::update(transaction, &[&product]).await;
+            let json = stored.map_err(|error| refusal(error, &product))?.pop().ok_or(NO_PRODUCT)?;
+            events::emit(transaction, NAME, &updated(product, stock)).await?;
             Ok(WrittenJson(json))
         })
         .await
 }
 
-/// Takes a product off sale, for ever. Suppliers withdraw their own, admins all.
-pub(crate) async fn withdraw(caller: &Caller, id: ProductId) -> Result<()> {
+/// Takes a product off sale, for ever. Suppliers delete their own, admins all.
+pub(crate) async fn delete(caller: &Caller, id: ProductId) -> Result<()> {
     caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let (product, _) = for_sale(repository::find_in(transaction, id).await?)?;
-            must_own(caller, &product)?;
-            repository::archive(transaction, id, Timestamp::now()).await?;
+            owned(caller, repository::find_in(transaction, id).await?)?;
+            repository::delete(transaction, id, Timestamp::now()).await?;
             events::emit(transaction, NAME, &ProductDeleted { product_id: id }).await?;
             Ok(())
         })
@@ -129,17 +183,16 @@ pub(crate) async fn offers(ids: &[ProductId]) -> Result<Vec<Offer>> {
     repository::offers(&DATABASE, ids).await
 }
 
-/// What is no longer for sale is gone for everybody.
-fn for_sale(found: Option<(Product, String)>) -> Result<(Product, String)> {
-    found.filter(|(product, _)| product.is_for_sale()).ok_or(NO_PRODUCT)
-}
-
-/// Products are public, so 403 tells a supplier nothing that a 404 would hide.
-fn must_own(caller: &Caller, product: &Product) -> Result<()> {
-    if caller.may_see(product.supplier_id) {
-        Ok(())
-    } else {
+/// The product, when the caller may change it. Those for sale are public, so 403 tells a supplier nothing that a 404
+/// would hide; of the others it must not even learn that they exist.
+fn owned(caller: &Caller, found: Option<Stored>) -> Result<Stored> {
+    let stored = found.ok_or(NO_PRODUCT)?;
+    if caller.may_see(stored.product.supplier_id) {
+        Ok(stored)
+    } else if stored.product.is_for_sale() {
         Err(Error::Forbidden("this product belongs to another supplier"))
+    } else {
+        Err(NO_PRODUCT)
     }
 }
 

@@ -20,6 +20,8 @@ id! {
     UserId,
     /// A product of the catalog.
     ProductId,
+    /// A category of products.
+    CategoryId,
     /// An order.
     OrderId,
     /// A payment for an order.

@@ -11,7 +11,7 @@ mod product;
 mod role;
 mod time;
 
-pub use id::{OrderId, PaymentId, ProductId, RefundId, UserId};
+pub use id::{CategoryId, OrderId, PaymentId, ProductId, RefundId, UserId};
 pub use money::{Currency, InvalidCurrency, InvalidMoney, Money};
 pub use order::OrderStatus;
 pub use payment::PaymentStatus;

@@ -1,11 +1,13 @@
 //! The states of a product.
 
 crate::vocabulary! {
-    /// Where a product is in its life.
+    /// Where a product is in its life. Each state may follow each.
     ProductStatus {
+        /// Being prepared: only its seller and admins see it.
+        Draft = "draft",
         /// For sale.
         Active = "active",
-        /// No longer for sale, for ever; orders still refer to it.
+        /// Not for sale, or no longer: only its seller and admins see it.
         Archived = "archived",
     }
 }

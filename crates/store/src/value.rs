@@ -100,7 +100,8 @@ pub struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(values: Vec<Value>) -> Self {
+    /// A row of these columns.
+    pub fn new(values: Vec<Value>) -> Self {
         Self { values: values.into_iter(), column: 0 }
     }
 

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashSet};
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{header, request::Parts};
+use http::{HeaderValue, header, request::Parts};
 use jwt_simple::prelude::*;
 use model::{Role, Timestamp, UserId};
 use send_wrapper::SendWrapper;
@@ -74,6 +74,33 @@ impl Caller {
     }
 }
 
+/// Somebody who reads what everybody may read: who it is, is looked at only where that decides.
+#[derive(Debug, Clone)]
+pub struct Viewer(Option<HeaderValue>);
+
+impl Viewer {
+    /// The caller, if there is a token; 401 when it does not hold.
+    pub async fn caller(&self) -> Result<Option<Caller>> {
+        match self.0.as_ref().map(bearer_of).transpose()? {
+            None => Ok(None),
+            Some(token) => check(token).await.map(|(caller, _)| Some(caller)),
+        }
+    }
+
+    /// The caller; 401 without one.
+    pub async fn demanded(&self) -> Result<Caller> {
+        self.caller().await?.ok_or(NO_TOKEN)
+    }
+}
+
+impl FromRequestParts<()> for Viewer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &()) -> Result<Self> {
+        Ok(Self(parts.headers.get(header::AUTHORIZATION).cloned()))
+    }
+}
+
 struct Keys {
     known: Vec<(String, HS256Key)>,
     asked_at: Timestamp,
@@ -122,9 +149,12 @@ pub async fn check(token: &str) -> Result<(Caller, JWTClaims<TokenClaims>)> {
 
 /// The token of an `Authorization: Bearer` header; `None` without the header, 401 when it says something else.
 pub fn bearer(parts: &Parts) -> Result<Option<&str>> {
-    let Some(value) = parts.headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    parts.headers.get(header::AUTHORIZATION).map(bearer_of).transpose()
+}
+
+fn bearer_of(value: &HeaderValue) -> Result<&str> {
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(BAD_TOKEN)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(BAD_TOKEN) }
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(BAD_TOKEN) }
 }
 
 async fn caller(parts: &Parts) -> Result<Option<Caller>> {

@@ -27,6 +27,13 @@ where
     }
 }
 
+impl<T: DeserializeOwned + Validate<Context = ()>> Json<T> {
+    /// Parses and validates JSON that came in another way, such as a line of a longer body.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        parse(bytes).map(Json)
+    }
+}
+
 impl<T> OptionalFromRequest<()> for Json<T>
 where
     T: DeserializeOwned + Validate<Context = ()>,
@@ -129,6 +136,23 @@ impl<T: Serialize> IntoResponse for Json<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenJson(pub String);
 
+impl WrittenJson {
+    /// The same object with one more field.
+    pub fn with(mut self, name: &str, value: &impl Serialize) -> Result<Self, Error> {
+        let field = format!("{}:{}", serde_json::to_string(name)?, serde_json::to_string(value)?);
+        match self.0.trim_end().strip_suffix('}').map(str::len) {
+            Some(end) => self.0.truncate(end),
+            None => return Err(Error::Internal("json: a field was added to what is no object".into())),
+        }
+        if !self.0.trim_end().ends_with('{') {
+            self.0.push(',');
+        }
+        self.0.push_str(&field);
+        self.0.push('}');
+        Ok(self)
+    }
+}
+
 impl IntoResponse for WrittenJson {
     fn into_response(self) -> Response {
         ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
@@ -185,6 +209,14 @@ mod tests {
 
     fn refusal(json: &str) -> Error {
         parse::<Form>(json.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn written_json_takes_another_field() {
+        let with = |json: &str| WrittenJson(json.into()).with("n", &[1]).map(|json| json.0).ok();
+        assert_eq!(with(r#"{"items":[]}"#).as_deref(), Some(r#"{"items":[],"n":[1]}"#));
+        assert_eq!(with("{}").as_deref(), Some(r#"{"n":[1]}"#));
+        assert_eq!(with("[]"), None);
     }
 
     #[test]

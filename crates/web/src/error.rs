@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,6 +58,23 @@ impl Error {
         Self::NotFound(Cow::Borrowed(thing))
     }
 
+    /// The problem as JSON: for answers that tell of several things, of which some have failed.
+    pub fn to_json(&self) -> serde_json::Result<Box<RawValue>> {
+        self.problem(|problem| serde_json::value::to_raw_value(problem))
+    }
+
+    fn problem<T>(&self, write: impl FnOnce(&Problem<'_>) -> T) -> T {
+        let (status, code, detail) = self.parts();
+        write(&Problem {
+            r#type: format!("urn:bodega:problem:{code}"),
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: &detail,
+            code,
+            errors: if let Error::Invalid(errors) = self { errors } else { &[] },
+        })
+    }
+
     /// The status, a word for programs, and a sentence for people.
     fn parts(&self) -> (StatusCode, &'static str, Cow<'_, str>) {
         match self {
@@ -69,9 +87,11 @@ impl Error {
             }
             Error::Conflict(code, detail) => (StatusCode::CONFLICT, code, detail.into()),
             Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too long".into()),
-            Error::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "send application/json".into())
-            }
+            Error::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "this is not taken in that content type: send JSON, to an import NDJSON".into(),
+            ),
             Error::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "some fields are not valid".into()),
             Error::KeyReused => (
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -140,19 +160,11 @@ struct Problem<'a> {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let (status, code, detail) = self.parts();
+        let status = self.parts().0;
         if let Error::Internal(detail) = &self {
             eprintln!("error: {detail}");
         }
-        let problem = Problem {
-            r#type: format!("urn:bodega:problem:{code}"),
-            title: status.canonical_reason().unwrap_or_default(),
-            status: status.as_u16(),
-            detail: &detail,
-            code,
-            errors: if let Error::Invalid(errors) = &self { errors } else { &[] },
-        };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let body = self.problem(|problem| serde_json::to_vec(problem)).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         let headers = response.headers_mut();
         match &self {

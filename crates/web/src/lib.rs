@@ -10,17 +10,19 @@ mod handler;
 mod headers;
 pub mod idempotency;
 mod internal;
+mod lines;
 mod page;
 mod rate_limit;
 mod service;
 pub mod variable;
 
 pub use after::after_commit;
-pub use auth::Caller;
+pub use auth::{Caller, Viewer};
 pub use body::{Json, Path, Query, WrittenJson};
 pub use error::{Error, FieldError};
 pub use handler::{delete, get, patch, post, put};
 pub use idempotency::{Answer, Once, Submitted};
+pub use lines::{Line, Lines, Ndjson};
 pub use page::{Cursor, Page, PageQuery};
 pub use service::{Service, serve};
 

@@ -13,7 +13,7 @@ pub struct PageQuery {
     #[garde(range(min = 1, max = 100))]
     pub limit: Option<u32>,
     /// Where to go on: `nextCursor` of the page before.
-    #[garde(length(max = 500))]
+    #[garde(length(max = 2000))]
     pub cursor: Option<String>,
 }
 

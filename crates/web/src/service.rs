@@ -15,7 +15,7 @@ use bytes::Bytes;
 use events::Envelope;
 use futures::future::LocalBoxFuture;
 use http::{Uri, header, uri::PathAndQuery};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use model::Timestamp;
 use spin_sdk::http::Request;
 use store::{Database, Transaction, Turns};
@@ -23,7 +23,8 @@ use tower_service::Service as _;
 use uuid::Uuid;
 
 use crate::{
-    Error, Result, after, auth::SigningKey, client, headers, idempotency, internal, rate_limit, rate_limit::Limit,
+    Error, Result, after, auth::SigningKey, client, headers, idempotency, internal, lines::Streamed, rate_limit,
+    rate_limit::Limit,
 };
 
 /// Longer bodies are refused with 413, unless a route has a limit of its own.
@@ -127,7 +128,7 @@ pub(crate) async fn signing_keys() -> Result<Vec<SigningKey>> {
 }
 
 /// Answers one request; the whole entry point of a service.
-pub async fn serve<S: Service>(request: Request) -> http::Response<Full<Bytes>> {
+pub async fn serve<S: Service>(request: Request) -> http::Response<Either<Full<Bytes>, Body>> {
     let trace = headers::Trace::of(request.headers());
     let method = request.method().clone();
     let if_none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
@@ -136,14 +137,19 @@ pub async fn serve<S: Service>(request: Request) -> http::Response<Full<Bytes>> 
     if response.status().is_server_error() {
         eprintln!("error: {} for request {}, trace {}", response.status(), trace.request_id, trace.traceparent);
     }
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let mut response = http::Response::from_parts(parts, body);
-    headers::etag(&method, if_none_match.as_ref(), &mut response);
+    let (mut parts, body) = response.into_parts();
+    let mut response = if parts.extensions.remove::<Streamed>().is_some() {
+        http::Response::from_parts(parts, Either::Right(body))
+    } else {
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let mut response = http::Response::from_parts(parts, body);
+        headers::etag(&method, if_none_match.as_ref(), &mut response);
+        response.map(|body| Either::Left(Full::new(body)))
+    };
     headers::write(response.headers_mut(), &trace);
 
     leave_work::<S>();
-    response.map(Full::new)
+    response
 }
 
 async fn answer<S: Service>(request: Request) -> Response<Body> {

@@ -37,11 +37,20 @@ fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
         ("GET", "/products/{product}", json!(null), ANYONE),
         ("PUT", "/products/{product}", json!({ "price": 0.01 }), OWN_PRODUCT),
         ("DELETE", "/products/{product}", json!(null), [401, 403, 403, 403, 204, 403, 204]),
+        ("GET", "/products/export", json!(null), SELLERS),
+        ("GET", "/products?status=draft", json!(null), SELLERS),
+        ("GET", "/categories", json!(null), ANYONE),
+        ("GET", "/categories/tree", json!(null), ANYONE),
+        ("POST", "/categories", json!({ "name": "c", "slug": "c{n}" }), SELLERS_CREATE),
+        ("GET", "/categories/{category}", json!(null), ANYONE),
+        ("GET", "/categories/{category}/products", json!(null), ANYONE),
+        ("PUT", "/categories/{category}", json!({ "description": "{n}" }), SELLERS),
+        ("DELETE", "/categories/{category}", json!(null), [401, 403, 403, 403, 204, 204, 204]),
         ("GET", "/inventory/check?productId={product}&quantity=1", json!(null), ANYONE),
         ("GET", "/inventory", json!(null), SELLERS),
         ("POST", "/inventory", json!({ "productId": "{n}", "quantity": 1 }), SELLERS_CREATE),
         ("GET", "/inventory/{product}", json!(null), SELLERS),
-        ("PUT", "/inventory/{product}", json!({ "threshold": 1 }), SELLERS),
+        ("PUT", "/inventory/{product}", json!({ "reorderThreshold": 1 }), SELLERS),
         ("POST", "/inventory/{product}/adjust", json!({ "delta": 1, "reason": "found" }), SELLERS),
         ("GET", "/inventory/{product}/history", json!(null), SELLERS),
         ("POST", "/inventory/reserve", json!({ "items": [item] }), SELLERS_CREATE),
@@ -118,7 +127,7 @@ impl Cast {
     /// The text with something new for each placeholder. As a JSON text it has them in quotes.
     async fn fill(&mut self, text: &str) -> String {
         let mut filled = text.to_owned();
-        for name in ["{n}", "{other}", "{product}", "{order}", "{payment}", "{reservation}"] {
+        for name in ["{n}", "{other}", "{category}", "{product}", "{order}", "{payment}", "{reservation}"] {
             if !filled.contains(name) {
                 continue;
             }
@@ -126,6 +135,12 @@ impl Cast {
             let id = match name {
                 "{n}" => self.next,
                 "{other}" => self.people[1].id,
+                "{category}" => {
+                    let body = json!({ "name": "c", "slug": format!("category-{}", self.next) });
+                    let admin = self.shop.admin().await;
+                    let made = self.shop.post("/api/v1/categories", &body).by(admin).await.expect(201);
+                    made["id"].as_i64().unwrap()
+                }
                 "{product}" => self.product().await,
                 // Only a paid order has a payment to be found by.
                 "{order}" => self.order(text.starts_with("/payments/order")).await,

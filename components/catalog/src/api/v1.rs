@@ -1,50 +1,11 @@
-//! `/api/v1/products`.
+//! `/api/v1`.
 
-use axum::{Router, response::IntoResponse};
-use http::{StatusCode, header};
-use model::ProductId;
-use serde::Deserialize;
-use web::{Caller, Json, PageQuery, Path, Query, Result, Submitted, WrittenJson, get, post};
+mod bulk;
+mod categories;
+mod products;
 
-use crate::{
-    product::{Filter, NewProduct, ProductChange},
-    products,
-};
+use axum::Router;
 
 pub(crate) fn routes() -> Router {
-    Router::new()
-        .route("/api/v1/products", post(create).merge(get(list)))
-        .route("/api/v1/products/{id}", get(show).merge(web::put(update)).merge(web::delete(remove)))
-}
-
-/// 201 with the product and its address. 403 unless the caller sells, 409 when the SKU is taken.
-async fn create(caller: Caller, submitted: Submitted<NewProduct>) -> Result<impl IntoResponse> {
-    #[derive(Deserialize)]
-    struct Created {
-        id: ProductId,
-    }
-    let answer = products::create(&caller, submitted).await?;
-    let Created { id } = serde_json::from_str(answer.body())?;
-    Ok(([(header::LOCATION, format!("/api/v1/products/{id}"))], answer))
-}
-
-/// A page of products. Newest first; cheapest first when prices are asked for without `q`.
-async fn list(Query(page): Query<PageQuery>, Query(filter): Query<Filter>) -> Result<WrittenJson> {
-    products::list(&page, &filter).await
-}
-
-/// One product.
-async fn show(Path(id): Path<ProductId>) -> Result<WrittenJson> {
-    products::find(id).await
-}
-
-/// 200 with the product as it is now; what the body leaves out stays. 403 when it belongs to somebody else.
-async fn update(caller: Caller, Path(id): Path<ProductId>, Json(change): Json<ProductChange>) -> Result<WrittenJson> {
-    products::update(&caller, id, change).await
-}
-
-/// 204. The product is withdrawn from sale: it is 404 from now on, and its SKU is free.
-async fn remove(caller: Caller, Path(id): Path<ProductId>) -> Result<StatusCode> {
-    products::withdraw(&caller, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    products::routes().merge(bulk::routes()).merge(categories::routes())
 }

@@ -1,19 +1,24 @@
-use std::str::FromStr;
+//! What a list of products is narrowed to, and how it is sorted.
+
+use std::{collections::BTreeMap, str::FromStr};
 
 use garde::Validate;
-use model::{Money, ProductId};
+use model::{CategoryId, Money, ProductId, ProductStatus, UserId};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-/// Words of a search beyond these are ignored.
-const MOST_WORDS: usize = 16;
+use super::Search;
 
 /// What a list of products is narrowed to. Everything given must hold; what is empty is as good as absent.
 #[derive(Debug, Clone, Default, Deserialize, Validate)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Filter {
-    /// Exactly this category.
+    /// Exactly this label.
     #[garde(length(chars, max = 100))]
     category: Option<String>,
+    /// In this category, or in one below it.
+    #[garde(skip)]
+    #[serde(deserialize_with = "from_text")]
+    category_id: Option<i64>,
     /// At least this price.
     #[garde(skip)]
     #[serde(deserialize_with = "from_text")]
@@ -22,13 +27,35 @@ pub(crate) struct Filter {
     #[garde(skip)]
     #[serde(deserialize_with = "from_text")]
     pub(crate) max_price: Option<Money>,
-    /// Words that all begin a word of the product's name, description, category or SKU.
+    /// Words that all begin a word of the product's name, description, category, SKU or UPC.
     #[garde(length(chars, max = 200))]
+    #[serde(alias = "search")]
     q: Option<String>,
     /// `true`: what can be ordered; `false`: what is sold out.
     #[garde(skip)]
     pub(crate) in_stock: Option<bool>,
+    /// What is not for sale, too, for those who may see it.
+    #[garde(skip)]
+    #[serde(deserialize_with = "from_text")]
+    status: Option<ProductStatus>,
+    #[garde(skip)]
+    #[serde(deserialize_with = "from_text")]
+    supplier_id: Option<i64>,
+    #[garde(skip)]
+    #[serde(deserialize_with = "from_text")]
+    sort: Option<Order>,
+    /// What to count, separated by commas.
+    #[garde(length(chars, max = 500))]
+    facets: Option<String>,
+    /// `metadata.<path>=<value>`, and what is none of ours.
+    #[garde(skip)]
+    #[serde(flatten)]
+    rest: BTreeMap<String, String>,
 }
+
+const METADATA: &str = "metadata.";
+const MOST_METADATA: usize = 5;
+const MOST_FACETS: usize = 5;
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,61 +64,175 @@ pub(crate) enum Order {
     Newest,
     /// By price, then by id, rising.
     Cheapest,
+    /// The same, falling.
+    Dearest,
+    /// By name, without regard to the case of ASCII letters, then by id, rising.
+    Name,
+    /// The same, falling.
+    NameBackwards,
+    /// By how well a search fits, then newest first.
+    Relevance,
 }
 
-/// Where in a list a page begins: after the product with this price, where the order is by price, and this id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) price: Option<i64>,
-    pub(crate) id: ProductId,
+impl FromStr for Order {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "newest" | "-createdAt" => Ok(Order::Newest),
+            "price" => Ok(Order::Cheapest),
+            "-price" => Ok(Order::Dearest),
+            "name" => Ok(Order::Name),
+            "-name" => Ok(Order::NameBackwards),
+            "relevance" => Ok(Order::Relevance),
+            _ => Err("sort is one of: newest, price, -price, name, -name, relevance"),
+        }
+    }
+}
+
+/// Where in a list a page begins: after this product, which stands where its order says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Place {
+    Newest(ProductId),
+    Cheapest(i64, ProductId),
+    Dearest(i64, ProductId),
+    Name(String, ProductId),
+    NameBackwards(String, ProductId),
+    /// The tier of the search.
+    Relevance(usize, ProductId),
 }
 
 impl Place {
     pub(crate) fn order(&self) -> Order {
-        if self.price.is_some() { Order::Cheapest } else { Order::Newest }
+        match self {
+            Place::Newest(_) => Order::Newest,
+            Place::Cheapest(..) => Order::Cheapest,
+            Place::Dearest(..) => Order::Dearest,
+            Place::Name(..) => Order::Name,
+            Place::NameBackwards(..) => Order::NameBackwards,
+            Place::Relevance(..) => Order::Relevance,
+        }
+    }
+}
+
+/// What is counted beside a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Facet {
+    Category,
+    CategoryId,
+    InStock,
+    SupplierId,
+    /// The lowest and the highest.
+    Price,
+    /// The values at this path.
+    Metadata(String),
+}
+
+impl Facet {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "category" => Some(Facet::Category),
+            "categoryId" => Some(Facet::CategoryId),
+            "inStock" => Some(Facet::InStock),
+            "supplierId" => Some(Facet::SupplierId),
+            "price" => Some(Facet::Price),
+            other => {
+                other.strip_prefix(METADATA).filter(|path| !path.is_empty()).map(|path| Facet::Metadata(path.into()))
+            }
+        }
     }
 }
 
 impl Filter {
-    /// Each filter has an order that an index gives, so that a page reads only what it shows: a range of prices is read
-    /// along the prices, everything else from the newest on.
+    /// Without another wish an order that an index gives, so that a page reads only what it shows: a search is read by
+    /// how well it fits, a range of prices along the prices, everything else from the newest on.
     pub(crate) fn order(&self) -> Order {
         let by_price = self.min_price.is_some() || self.max_price.is_some();
-        if by_price && self.q().is_none() { Order::Cheapest } else { Order::Newest }
+        match self.sort {
+            Some(order) => order,
+            None if self.q().is_some() => Order::Relevance,
+            None if by_price => Order::Cheapest,
+            None => Order::Newest,
+        }
     }
 
-    /// The category that is asked for.
+    /// True when the list is to be sorted by a search that is not there.
+    pub(crate) fn lacks_search(&self) -> bool {
+        self.sort == Some(Order::Relevance) && self.q().is_none()
+    }
+
+    /// The label that is asked for.
     pub(crate) fn category(&self) -> Option<&str> {
-        self.category.as_deref().map(str::trim).filter(|category| !category.is_empty())
+        filled(self.category.as_deref())
+    }
+
+    /// The category that is asked for, with all below it.
+    pub(crate) fn category_id(&self) -> Option<CategoryId> {
+        self.category_id.map(CategoryId)
+    }
+
+    /// The same filter within a category.
+    pub(crate) fn within(self, category: CategoryId) -> Self {
+        Self { category_id: Some(category.0), ..self }
+    }
+
+    /// The supplier that is asked for.
+    pub(crate) fn supplier_id(&self) -> Option<UserId> {
+        self.supplier_id.map(UserId)
+    }
+
+    /// The same filter for the products of one supplier.
+    pub(crate) fn of(self, supplier: UserId) -> Self {
+        Self { supplier_id: Some(supplier.0), ..self }
+    }
+
+    /// The status that is asked for; what is for sale when nobody says.
+    pub(crate) fn status(&self) -> ProductStatus {
+        self.status.unwrap_or(ProductStatus::Active)
+    }
+
+    /// Paths into the metadata, and what must stand there.
+    pub(crate) fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rest.iter().filter_map(|(name, value)| Some((name.strip_prefix(METADATA)?, value.as_str())))
+    }
+
+    /// What is wrong with the metadata that is asked for.
+    pub(crate) fn metadata_refusal(&self) -> Option<String> {
+        if self.metadata().count() > MOST_METADATA {
+            return Some(format!("at most {MOST_METADATA} at once"));
+        }
+        let long = |text: &str| text.chars().count() > 200;
+        self.metadata().any(|(path, value)| long(path) || long(value)).then(|| "at most 200 characters each".into())
     }
 
     fn q(&self) -> Option<&str> {
-        self.q.as_deref().map(str::trim).filter(|q| !q.is_empty())
+        filled(self.q.as_deref())
     }
 
-    /// True for a search without a single word: nothing contains it.
-    pub(crate) fn finds_nothing(&self) -> bool {
-        self.q().is_some_and(|q| words(q).next().is_none())
+    /// The search; the label is part of it.
+    pub(crate) fn search(&self) -> Option<Search> {
+        self.q().map(|q| Search::new(q, self.category()))
     }
 
-    /// The search as an FTS5 expression, category included. Whatever the user typed stands in it as quoted words, never
-    /// as an operator: <https://www.sqlite.org/fts5.html#full_text_query_syntax>.
-    pub(crate) fn search(&self) -> Option<String> {
-        let words: Vec<_> = words(self.q()?).map(|word| format!("\"{}\"*", word.replace('"', "\"\""))).collect();
-        let mut expression = format!("{{name description category sku}} : ({})", words.join(" AND "));
-        if let Some(category) = self.category() {
-            let key: String = category.bytes().map(|byte| format!("{byte:02X}")).collect();
-            expression.push_str(&format!(" AND category_key : \"{key}\""));
+    /// What is to be counted, under the names it was asked for; the name that is none otherwise.
+    pub(crate) fn facets(&self) -> Result<Vec<(&str, Facet)>, String> {
+        let names = filled(self.facets.as_deref()).into_iter().flat_map(|names| names.split(','));
+        let mut facets = Vec::new();
+        for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+            let facet = Facet::named(name).ok_or_else(|| format!("`{}` cannot be counted", name.escape_debug()))?;
+            if !facets.iter().any(|(known, _)| *known == name) {
+                facets.push((name, facet));
+            }
         }
-        Some(expression)
+        if facets.len() > MOST_FACETS {
+            return Err(format!("at most {MOST_FACETS} at once"));
+        }
+        Ok(facets)
     }
 }
 
-fn words(q: &str) -> impl Iterator<Item = &str> {
-    q.split(|character: char| character.is_whitespace() || character.is_control())
-        .filter(|word| word.contains(char::is_alphanumeric))
-        .take(MOST_WORDS)
+fn filled(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// A value of a query string, where everything is text.
@@ -108,33 +249,28 @@ where
 
 #[cfg(test)]
 impl Filter {
-    pub(crate) fn new(
-        category: Option<&str>,
-        prices: [Option<i64>; 2],
-        q: Option<&str>,
-        in_stock: Option<bool>,
-    ) -> Self {
-        let [min_price, max_price] = prices.map(|price| price.map(Money::from_minor));
-        Self { category: category.map(str::to_owned), min_price, max_price, q: q.map(str::to_owned), in_stock }
+    /// The filter of a query string.
+    pub(crate) fn of_query(query: &str) -> Result<Self, String> {
+        let uri: axum::http::Uri = format!("/products?{query}").parse().unwrap();
+        axum::extract::Query::try_from_uri(&uri)
+            .map(|axum::extract::Query(filter)| filter)
+            .map_err(|rejection| rejection.body_text())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::{extract::Query, http::Uri};
-
     use super::*;
 
     fn filter(query: &str) -> Result<Filter, String> {
-        let uri: Uri = format!("/products?{query}").parse().unwrap();
-        Query::try_from_uri(&uri).map(|Query(filter)| filter).map_err(|rejection| rejection.body_text())
+        Filter::of_query(query)
     }
 
     #[test]
     fn what_is_empty_is_as_good_as_absent() {
-        let empty = filter("category=&minPrice=&maxPrice=&q=+").unwrap();
+        let empty = filter("category=&minPrice=&maxPrice=&q=+&sort=&status=&facets=&categoryId=").unwrap();
         assert_eq!((empty.category(), empty.search(), empty.order()), (None, None, Order::Newest));
-        assert!(!empty.finds_nothing());
+        assert_eq!((empty.facets(), empty.status(), empty.category_id()), (Ok(vec![]), ProductStatus::Active, None));
     }
 
     #[test]
@@ -143,17 +279,45 @@ mod tests {
         assert_eq!((prices.min_price, prices.max_price), (Some(Money::from_minor(10)), Some(Money::from_minor(2000))));
         assert_eq!(prices.order(), Order::Cheapest);
         assert!(filter("minPrice=0.001").unwrap_err().contains("two decimals"));
-        assert!(filter("maxPrice=cheap").is_err());
-        assert!(filter("inStock=perhaps").is_err());
+        for bad in ["maxPrice=cheap", "inStock=perhaps", "status=deleted", "sort=colour", "supplierId=me"] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
-    fn searches_are_quoted_words() {
-        let search = |query: &str| filter(query).unwrap().search();
-        let columns = "{name description category sku}";
-        assert_eq!(search("q=red+lamp").unwrap(), format!("{columns} : (\"red\"* AND \"lamp\"*)"));
-        assert_eq!(search("q=a%22+OR+b%00*").unwrap(), format!("{columns} : (\"a\"\"\"* AND \"OR\"* AND \"b\"*)"));
-        assert_eq!(search("q=x&category=Hi").unwrap(), format!("{columns} : (\"x\"*) AND category_key : \"4869\""));
-        assert!(filter("q=%2A%2A").unwrap().finds_nothing());
+    fn a_list_has_the_order_that_was_asked_for_or_the_one_that_fits() {
+        for (query, order) in [
+            ("", Order::Newest),
+            ("inStock=true", Order::Newest),
+            ("minPrice=1", Order::Cheapest),
+            ("minPrice=1&search=lamp", Order::Relevance),
+            ("minPrice=1&sort=newest", Order::Newest),
+            ("q=lamp&sort=-price", Order::Dearest),
+            ("sort=-name", Order::NameBackwards),
+        ] {
+            assert_eq!(filter(query).unwrap().order(), order, "{query}");
+        }
+        assert!(filter("sort=relevance").unwrap().lacks_search());
+    }
+
+    #[test]
+    fn metadata_is_asked_for_by_path() {
+        let asked = filter("limit=3&metadata.color=red&metadata.size.eu=42&inStock=true").unwrap();
+        assert_eq!(asked.metadata().collect::<Vec<_>>(), [("color", "red"), ("size.eu", "42")]);
+        assert_eq!(asked.in_stock, Some(true));
+        assert_eq!(asked.metadata_refusal(), None);
+        let many: String = (0..6).map(|n| format!("metadata.m{n}=1&")).collect();
+        assert!(filter(&many).unwrap().metadata_refusal().is_some());
+        assert!(filter(&format!("metadata.a={}", "x".repeat(201))).unwrap().metadata_refusal().is_some());
+    }
+
+    #[test]
+    fn facets_are_a_few_known_names() {
+        let facets = filter("facets=category,+price,metadata.color,category").unwrap();
+        let expected = [("category", Facet::Category), ("price", Facet::Price)];
+        assert_eq!(facets.facets().unwrap()[..2], expected);
+        assert_eq!(facets.facets().unwrap().len(), 3);
+        assert!(filter("facets=name").unwrap().facets().is_err());
+        assert!(filter("facets=metadata.").unwrap().facets().is_err());
     }
 }

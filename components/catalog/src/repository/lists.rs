@@ -1,0 +1,422 @@
+//! SQL of lists: pages of products, and what is counted beside them.
+//!
+//! A list is read along something that leads to its products one after the other. Without a search, a category, a
+//! supplier or metadata that is an index for each combination of order, label and stock ("browsing"). With one of them it
+//! is their own table, newest product first ("following"); another order then sorts the newest of what was found.
+
+use model::{Money, ProductId, ProductStatus};
+use store::{Database, Row, Value};
+use web::Result;
+
+use crate::product::{Facet, Filter, Order, Place, Search};
+
+/// Where products are sorted, counted or passed over one by one, so many are looked at, the newest, and not all of them.
+const MOST_MATCHES: u32 = 10_000;
+/// Values that are counted, those that are found most often.
+const MOST_VALUES: u32 = 50;
+
+/// A product of a list.
+pub(crate) struct Listed {
+    /// Where it stands in the list.
+    pub(crate) place: Place,
+    /// As customers read it.
+    pub(crate) json: String,
+}
+
+/// Up to `count` products that pass the filter, in its order, after that place.
+pub(crate) async fn page(
+    database: &Database,
+    filter: &Filter,
+    after: Option<&Place>,
+    count: u32,
+) -> Result<Vec<Listed>> {
+    let order = filter.order();
+    let Some(search) = filter.search().filter(|_| order == Order::Relevance) else {
+        let search = filter.search().map(|search| search.all());
+        let (sql, params) = statement(filter, order, search.as_deref(), after, count);
+        return read(database, &sql, params, order, 0).await;
+    };
+    // Tier by tier, until the page is full: each is a list of its own, newest first.
+    let (first, mut after) = match after {
+        Some(Place::Relevance(tier, id)) => (*tier, Some(Place::Newest(*id))),
+        _ => (0, None),
+    };
+    let mut listed: Vec<Listed> = Vec::new();
+    for tier in first..Search::TIERS {
+        let missing = count.saturating_sub(u32::try_from(listed.len()).unwrap_or(u32::MAX));
+        if missing == 0 {
+            break;
+        }
+        let expression = search.tier(tier);
+        let (sql, params) = statement(filter, Order::Newest, Some(&expression), after.take().as_ref(), missing);
+        listed.extend(read(database, &sql, params, order, tier).await?);
+    }
+    Ok(listed)
+}
+
+async fn read(database: &Database, sql: &str, params: Vec<Value>, order: Order, tier: usize) -> Result<Vec<Listed>> {
+    let listed = |mut row: Row| {
+        let json = row.next()?;
+        let id = ProductId(row.next()?);
+        let place = match order {
+            Order::Newest => Place::Newest(id),
+            Order::Cheapest => Place::Cheapest(row.next()?, id),
+            Order::Dearest => Place::Dearest(row.next()?, id),
+            Order::Name => Place::Name(row.next()?, id),
+            Order::NameBackwards => Place::NameBackwards(row.next()?, id),
+            Order::Relevance => Place::Relevance(tier, id),
+        };
+        Ok(Listed { place, json })
+    };
+    database.query(sql, params).await?.into_iter().map(listed).collect()
+}
+
+/// A statement that grows condition by condition.
+struct Statement {
+    sql: String,
+    params: Vec<Value>,
+}
+
+impl Statement {
+    fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), params: Vec::new() }
+    }
+
+    /// Appends `before`, a parameter, `after`.
+    fn and(&mut self, before: &str, value: impl Into<Value>, after: &str) {
+        self.params.push(value.into());
+        self.sql.push_str(&format!("{before}${}{after}", self.params.len()));
+    }
+}
+
+/// The page's statement: `body`, `id`, and what it is sorted by.
+pub(super) fn statement(
+    filter: &Filter,
+    order: Order,
+    search: Option<&str>,
+    after: Option<&Place>,
+    count: u32,
+) -> (String, Vec<Value>) {
+    let sorted_by = match order {
+        Order::Newest | Order::Relevance => "",
+        Order::Cheapest | Order::Dearest => ", p.price",
+        Order::Name | Order::NameBackwards => ", p.name",
+    };
+    let mut statement = Statement::new(format!("SELECT p.body, p.id{sorted_by} FROM "));
+    let key = narrow(&mut statement, filter, order, search, after);
+    let order = match order {
+        Order::Newest | Order::Relevance => format!("{key} DESC"),
+        Order::Cheapest => "p.price, p.id".to_owned(),
+        Order::Dearest => "p.price DESC, p.id DESC".to_owned(),
+        Order::Name => "p.name, p.id".to_owned(),
+        Order::NameBackwards => "p.name DESC, p.id DESC".to_owned(),
+    };
+    statement.and(&format!(" ORDER BY {order} LIMIT "), count, "");
+    (statement.sql, statement.params)
+}
+
+/// What leads to the products of a list, in a table of its own.
+enum Lead<'a> {
+    Search(&'a str),
+    Metadata(&'a str, String),
+    Category(i64),
+    Supplier(i64),
+}
+
+impl<'a> Lead<'a> {
+    fn of(filter: &'a Filter, search: Option<&'a str>) -> Option<Self> {
+        if let Some(search) = search {
+            return Some(Lead::Search(search));
+        }
+        if let Some((path, value)) = filter.metadata().next() {
+            return Some(Lead::Metadata(path, as_stored(value)));
+        }
+        if let Some(category) = filter.category_id() {
+            return Some(Lead::Category(category.0));
+        }
+        filter.supplier_id().map(|supplier| Lead::Supplier(supplier.0))
+    }
+
+    /// Whether the filter asks for more than this leads to, so that products are passed over.
+    fn leaves_something(&self, filter: &Filter) -> bool {
+        let tables = filter.metadata().count()
+            + usize::from(filter.category_id().is_some())
+            + usize::from(filter.supplier_id().is_some());
+        let (led, label) = match self {
+            Lead::Search(_) => (0, None),
+            _ => (1, filter.category()),
+        };
+        tables > led
+            || label.is_some()
+            || filter.min_price.is_some()
+            || filter.max_price.is_some()
+            || filter.in_stock.is_some()
+            || filter.status() != ProductStatus::Active
+    }
+
+    /// The table, and its column with the product's id.
+    fn table(&self) -> (&'static str, &'static str) {
+        match self {
+            Lead::Search(_) => ("product_search", "rowid"),
+            Lead::Metadata(..) => ("product_metadata", "product_id"),
+            Lead::Category(_) => ("category_products", "product_id"),
+            Lead::Supplier(_) => ("products", "id"),
+        }
+    }
+
+    /// Appends what selects its rows of the table called `alias`.
+    fn select(&self, statement: &mut Statement, alias: &str) {
+        match self {
+            Lead::Search(search) => statement.and(&format!("{alias}.product_search MATCH "), *search, ""),
+            Lead::Metadata(path, value) => {
+                statement.and(&format!("{alias}.path = "), *path, "");
+                statement.and(&format!(" AND {alias}.value = "), value.as_str(), "");
+            }
+            Lead::Category(id) => statement.and(&format!("{alias}.category_id = "), *id, ""),
+            Lead::Supplier(id) => statement.and(&format!("{alias}.supplier_id = "), *id, ""),
+        }
+    }
+}
+
+/// Metadata that is a number is known by its shortest text.
+fn as_stored(value: &str) -> String {
+    match value.parse::<f64>() {
+        Ok(number) if value.contains('.') && number.is_finite() => format!("{number:?}"),
+        _ => value.to_owned(),
+    }
+}
+
+/// Appends `FROM` and `WHERE`; the column that has the id.
+fn narrow(
+    statement: &mut Statement,
+    filter: &Filter,
+    order: Order,
+    search: Option<&str>,
+    after: Option<&Place>,
+) -> String {
+    let Some(lead) = Lead::of(filter, search) else {
+        browsing(statement, filter, order, after);
+        return "p.id".to_owned();
+    };
+    let key = following(statement, &lead, filter, order, after);
+    // A search has the label in itself.
+    if let (Some(category), false) = (filter.category(), matches!(lead, Lead::Search(_))) {
+        statement.and(" AND p.category = ", category, "");
+    }
+    if let Some(min) = filter.min_price {
+        statement.and(" AND p.price >= ", min.minor(), "");
+    }
+    if let Some(max) = filter.max_price {
+        statement.and(" AND p.price <= ", max.minor(), "");
+    }
+    if let Some(in_stock) = filter.in_stock {
+        statement.and(" AND CASE WHEN p.stock > 0 THEN 1 ELSE 0 END = ", in_stock, "");
+    }
+    let leading = usize::from(matches!(lead, Lead::Metadata(..)));
+    for (path, value) in filter.metadata().skip(leading) {
+        let before = " AND EXISTS (SELECT 1 FROM product_metadata x WHERE x.path = ";
+        statement.and(before, path, "");
+        statement.and(" AND x.value = ", as_stored(value), " AND x.product_id = p.id)");
+    }
+    if let (Some(category), false) = (filter.category_id(), matches!(lead, Lead::Category(_))) {
+        let before = " AND EXISTS (SELECT 1 FROM category_products x WHERE x.category_id = ";
+        statement.and(before, category.0, " AND x.product_id = p.id)");
+    }
+    if let (Some(supplier), false) = (filter.supplier_id(), matches!(lead, Lead::Supplier(_))) {
+        statement.and(" AND p.supplier_id = ", supplier.0, "");
+    }
+    key
+}
+
+/// Along what leads there, newest first; `CROSS JOIN` keeps it so.
+fn following(
+    statement: &mut Statement,
+    lead: &Lead<'_>,
+    filter: &Filter,
+    order: Order,
+    after: Option<&Place>,
+) -> String {
+    let (table, id) = lead.table();
+    let key = format!("d.{id}");
+    let index = if matches!(lead, Lead::Supplier(_)) { " INDEXED BY products_of_supplier" } else { "" };
+    statement.sql.push_str(&format!("{table} d{index} CROSS JOIN products p ON p.id = {key} WHERE "));
+    lead.select(statement, "d");
+    statement.and(" AND p.status = ", filter.status().as_str(), " AND p.deleted_at IS NULL");
+    let before = if let (Order::Newest, Some(Place::Newest(id))) = (order, after) { Some(id.0) } else { None };
+    if let Some(before) = before {
+        statement.and(&format!(" AND {key} < "), before, "");
+    }
+    let passes_over = order != Order::Newest || lead.leaves_something(filter);
+    if passes_over {
+        statement.sql.push_str(&format!(" AND {key} >= COALESCE((SELECT m.{id} FROM {table} m{index} WHERE "));
+        lead.select(statement, "m");
+        if let Some(before) = before {
+            statement.and(&format!(" AND m.{id} < "), before, "");
+        }
+        statement.and(&format!(" ORDER BY m.{id} DESC LIMIT 1 OFFSET "), MOST_MATCHES, "), 0)");
+    }
+    match (order, after) {
+        (Order::Cheapest, Some(Place::Cheapest(price, id))) => {
+            statement.and(" AND (p.price, p.id) > (", *price, "");
+            statement.and(", ", id.0, ")");
+        }
+        (Order::Dearest, Some(Place::Dearest(price, id))) => {
+            statement.and(" AND (p.price, p.id) < (", *price, "");
+            statement.and(", ", id.0, ")");
+        }
+        (Order::Name, Some(Place::Name(name, id))) => {
+            statement.and(" AND (p.name, p.id) > (", name.as_str(), " COLLATE NOCASE");
+            statement.and(", ", id.0, ")");
+        }
+        (Order::NameBackwards, Some(Place::NameBackwards(name, id))) => {
+            statement.and(" AND (p.name, p.id) < (", name.as_str(), " COLLATE NOCASE");
+            statement.and(", ", id.0, ")");
+        }
+        _ => {}
+    }
+    key
+}
+
+/// The index in which what passes the filter stands together, in order. SQLite is told, because without statistics it
+/// takes any index that begins well.
+fn index(filter: &Filter, order: Order) -> &'static str {
+    match (order, filter.category().is_some(), filter.in_stock.is_some()) {
+        (Order::Newest | Order::Relevance, false, false) => "products_newest",
+        (Order::Newest | Order::Relevance, true, false) => "products_newest_in_category",
+        (Order::Newest | Order::Relevance, false, true) => "products_newest_in_stock",
+        (Order::Newest | Order::Relevance, true, true) => "products_newest_in_category_in_stock",
+        (Order::Cheapest | Order::Dearest, false, false) => "products_cheapest",
+        (Order::Cheapest | Order::Dearest, true, false) => "products_cheapest_in_category",
+        (Order::Cheapest | Order::Dearest, false, true) => "products_cheapest_in_stock",
+        (Order::Cheapest | Order::Dearest, true, true) => "products_cheapest_in_category_in_stock",
+        (Order::Name | Order::NameBackwards, false, _) => "products_by_name",
+        (Order::Name | Order::NameBackwards, true, _) => "products_by_name_in_category",
+    }
+}
+
+/// Along the index that fits the filter. SQLite takes the id of a place into the range only when it knows a collation
+/// for it.
+fn browsing(statement: &mut Statement, filter: &Filter, order: Order, after: Option<&Place>) {
+    statement.and(
+        &format!("products p INDEXED BY {} WHERE p.status = ", index(filter, order)),
+        filter.status().as_str(),
+        " AND p.deleted_at IS NULL",
+    );
+    if let Some(category) = filter.category() {
+        statement.and(" AND p.category = ", category, "");
+    }
+    // A place of this list is never below its lowest price, nor above its highest: one bound on each side.
+    let (mut min, mut max) = (filter.min_price.map(Money::minor), filter.max_price.map(Money::minor));
+    match after {
+        Some(Place::Newest(id)) => statement.and(" AND p.id < ", id.0, ""),
+        Some(Place::Cheapest(price, id)) => {
+            if min.is_none_or(|min| min <= *price) {
+                min = None;
+            }
+            statement.and(" AND (p.price, p.id) > (", *price, "");
+            statement.and(", ", id.0, " COLLATE BINARY)");
+        }
+        Some(Place::Dearest(price, id)) => {
+            if max.is_none_or(|max| max >= *price) {
+                max = None;
+            }
+            statement.and(" AND (p.price, p.id) < (", *price, "");
+            statement.and(", ", id.0, " COLLATE BINARY)");
+        }
+        Some(Place::Name(name, id)) => {
+            statement.and(" AND (p.name, p.id) > (", name.as_str(), " COLLATE NOCASE");
+            statement.and(", ", id.0, " COLLATE BINARY)");
+        }
+        Some(Place::NameBackwards(name, id)) => {
+            statement.and(" AND (p.name, p.id) < (", name.as_str(), " COLLATE NOCASE");
+            statement.and(", ", id.0, " COLLATE BINARY)");
+        }
+        Some(Place::Relevance(..)) | None => {}
+    }
+    if let Some(min) = min {
+        statement.and(" AND p.price >= ", min, "");
+    }
+    if let Some(max) = max {
+        statement.and(" AND p.price <= ", max, "");
+    }
+    if let Some(in_stock) = filter.in_stock {
+        statement.and(" AND CASE WHEN p.stock > 0 THEN 1 ELSE 0 END = ", in_stock, "");
+    }
+}
+
+/// A value, and how many products have it.
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
+pub(crate) enum Counted {
+    Values(Vec<FacetValue>),
+    Range { min: Option<Money>, max: Option<Money> },
+}
+
+impl Counted {
+    /// What is counted where nothing is found.
+    pub(crate) fn nothing(facet: &Facet) -> Self {
+        match facet {
+            Facet::Price => Counted::Range { min: None, max: None },
+            _ => Counted::Values(Vec::new()),
+        }
+    }
+}
+
+/// One value of a facet.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct FacetValue {
+    value: serde_json::Value,
+    count: i64,
+}
+
+/// Counts the values of a facet among the newest of what passes the filter.
+pub(crate) async fn count(database: &Database, filter: &Filter, facet: &Facet) -> Result<Counted> {
+    let (sql, params) = facet_statement(filter, facet);
+    let rows = database.query(&sql, params).await?;
+    if *facet == Facet::Price {
+        let mut range = Counted::Range { min: None, max: None };
+        for mut row in rows {
+            let [min, max] = [row.next::<Option<i64>>()?, row.next()?].map(|price| price.map(Money::from_minor));
+            range = Counted::Range { min, max };
+        }
+        return Ok(range);
+    }
+    let counted = |mut row: Row| {
+        let value = match facet {
+            Facet::Category | Facet::Metadata(_) => serde_json::json!(row.next::<Option<String>>()?),
+            Facet::InStock => serde_json::json!(row.next::<bool>()?),
+            Facet::CategoryId | Facet::SupplierId | Facet::Price => serde_json::json!(row.next::<Option<i64>>()?),
+        };
+        Ok(FacetValue { value, count: row.next()? })
+    };
+    rows.into_iter().map(counted).collect::<Result<_>>().map(Counted::Values)
+}
+
+pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Value>) {
+    let value = match facet {
+        Facet::Category => "p.category",
+        Facet::CategoryId => "p.category_id",
+        Facet::InStock => "CASE WHEN p.stock > 0 THEN 1 ELSE 0 END",
+        Facet::SupplierId => "p.supplier_id",
+        Facet::Price => "p.price",
+        Facet::Metadata(_) => "p.id",
+    };
+    let outer = match facet {
+        Facet::Price => "SELECT min(f.value), max(f.value) FROM ",
+        Facet::Metadata(_) => "SELECT m.value, count(*) FROM ",
+        _ => "SELECT f.value, count(*) FROM ",
+    };
+    let mut statement = Statement::new(format!("{outer}(SELECT {value} AS value FROM "));
+    let search = filter.search().map(|search| search.all());
+    let key = narrow(&mut statement, filter, Order::Newest, search.as_deref(), None);
+    statement.and(&format!(" ORDER BY {key} DESC LIMIT "), MOST_MATCHES, ") f");
+    if let Facet::Metadata(path) = facet {
+        let join = " CROSS JOIN product_metadata m INDEXED BY product_metadata_of_product ON m.product_id = f.value \
+                    AND m.path = ";
+        statement.and(join, path.as_str(), "");
+    }
+    if *facet != Facet::Price {
+        statement.and(" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ", MOST_VALUES, "");
+    }
+    (statement.sql, statement.params)
+}
