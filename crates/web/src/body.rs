@@ -63,7 +63,10 @@ where
         let parsed = axum::Form::<T>::from_request(request, state).await;
         let axum::Form(value) = parsed.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
-            StatusCode::UNPROCESSABLE_ENTITY => Error::invalid("", rejection.body_text()),
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let message = rejection.body_text();
+                refused("", message.trim_start_matches("Failed to deserialize form body: "))
+            }
             _ => Error::Malformed("the body could not be read".into()),
         })?;
         validate(&value)?;

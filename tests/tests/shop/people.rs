@@ -189,7 +189,7 @@ async fn introspection_says_what_a_token_is_worth_now() {
     };
     assert_eq!(form(&format!("token={access}&token_type_hint=access_token")).await.expect(200), active);
     assert_invalid(&form("token=").await, &["token"], "an empty one");
-    assert_eq!(form("hint=x").await.status, 422);
+    assert_invalid(&form("hint=x").await, &["token"], "none");
     let inactive = json!({ "active": false });
     for bad in ["x", &refresh, &access[..access.len() - 1], &format!("{access}x"), &"x".repeat(3000)] {
         assert_eq!(ask(bad).await.expect(200), inactive, "{bad}");

@@ -138,6 +138,18 @@ async fn a_code_ends_after_ten_minutes_and_after_five_wrong_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_many_times_at_once_gets_one_mail() {
+    let (shop, ann) = open().await;
+    for answer in join_all((0..10).map(|_| forgot(&shop, &ann.email))).await {
+        answer.expect(202);
+    }
+    let code = code(&shop, &ann.email, 1).await;
+    shop.settle().await;
+    assert_eq!(mails(&shop, &ann.email).len(), 1);
+    reset(&shop, &ann.email, &code, NEW).await.expect(204);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_guesses_at_once_five_are_tried() {
     let (shop, ann) = open().await;
     forgot(&shop, &ann.email).await.expect(202);
