@@ -92,7 +92,8 @@ CREATE TABLE failures (
 
 CREATE INDEX failures_by_age ON failures (forget_at);
 
--- Codes for a forgotten password, by the SHA-256 of the address, again with or without an account. Only the code's hash.
+-- Codes for a forgotten password, by the SHA-256 of the address, again with or without an account. Only the code's
+-- hash.
 CREATE TABLE reset_codes (
   address        TEXT   PRIMARY KEY,
   hash           TEXT   NOT NULL,

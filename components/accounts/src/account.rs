@@ -134,32 +134,27 @@ pub(crate) fn local_part(email: &str) -> &str {
 /// The name that was asked for, or else the one that the address suggests.
 pub(crate) fn username(wanted: Option<&str>, email: &Email) -> Result<String, Refusal> {
     let name = wanted.unwrap_or(local_part(email.as_str())).trim();
-    line::<LONGEST_USERNAME>(name).map(|()| name.to_owned())
+    is_username(name).map(|()| name.to_owned())
 }
 
 /// A name by which people call an account.
 pub(crate) fn is_username(text: &str) -> Result<(), Refusal> {
-    line::<LONGEST_USERNAME>(text)
+    line(text, LONGEST_USERNAME, "must not be longer than 64 characters")
 }
 
 /// A first or a last name.
 pub(crate) fn is_name(text: &str) -> Result<(), Refusal> {
-    line::<LONGEST_NAME>(text)
+    line(text, LONGEST_NAME, "must not be longer than 100 characters")
 }
 
-fn line<const LONGEST: usize>(text: &str) -> Result<(), Refusal> {
+fn line(text: &str, longest: usize, too_long: Refusal) -> Result<(), Refusal> {
     let text = text.trim();
     if text.is_empty() {
         Err("must not be empty")
     } else if text.chars().any(char::is_control) {
         Err("must not contain control characters")
-    } else if text.chars().count() > LONGEST {
-        // A message for each length that is in use.
-        Err(if LONGEST == LONGEST_NAME {
-            "must not be longer than 100 characters"
-        } else {
-            "must not be longer than 64 characters"
-        })
+    } else if text.chars().count() > longest {
+        Err(too_long)
     } else {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Proving by a password who one is. Failures are counted by address, whether or not it has an account, and make the next
-//! attempt wait.
+//! Proving by a password who one is. Failures are counted by address, whether or not it has an account, and make the
+//! next attempt wait.
 //!
 //! Passwords are checked outside of any transaction, so several attempts may be under way at once. What counts is what
 //! the transaction behind the check finds: when the failures of others have begun a wait meanwhile, the attempt is

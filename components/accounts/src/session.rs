@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::account::Status;
 
-/// Until an access token expires. Nothing takes it back before, but in this service: elsewhere a revoked session or role
-/// has effect after this at the latest.
+/// Until an access token expires. Nothing takes it back before, but in this service: elsewhere a revoked session or
+/// role has effect after this at the latest.
 pub(crate) const ACCESS: Duration = Duration::from_secs(15 * 60);
 /// Until a refresh token that nobody uses expires, and its session with it.
 pub(crate) const REFRESH: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -122,8 +122,8 @@ async fn signed_in(user: User, session: &str, refresh_token: String) -> Result<S
     Ok(SignedIn { access_token, refresh_token, token_type: "Bearer", expires_in: session::ACCESS.as_secs(), user })
 }
 
-/// Ends the session of a refresh token, or else of the access token. Once more changes nothing, and a token that is none
-/// of ours has nothing to end. 401 without any.
+/// Ends the session of a refresh token, or else of the access token. Once more changes nothing, and a token that is
+/// none of ours has nothing to end. 401 without any.
 pub(crate) async fn log_out(caller: Result<Caller>, refresh_token: Option<&str>) -> Result<()> {
     let session = match refresh_token {
         Some(token) => repository::sessions::of_refresh_token(&session::fingerprint(token)).await?,
@@ -195,8 +195,8 @@ pub(crate) enum Introspection {
     },
 }
 
-/// Whether an access token is good now: of ours, not expired, of a session that goes on and an account that may act. The
-/// role is what it is now. Only programs of the shop and admins may ask.
+/// Whether an access token is good now: of ours, not expired, of a session that goes on and an account that may act.
+/// The role is what it is now. Only programs of the shop and admins may ask.
 pub(crate) async fn introspect(caller: &Caller, token: &str) -> Result<Introspection> {
     if !caller.role.administers() && caller.role != Role::Service {
         return Err(Error::Forbidden("only programs of the shop and admins may do this"));

@@ -1,8 +1,8 @@
 //! How long those wait who fail to prove who they are. Pure.
 //!
-//! The wait grows with every failure, so guessing gets nowhere, and it has a cap: nobody can keep the owner of an account
-//! out by failing in his place, but for a minute at a time. An attempt that comes too early is refused unseen and counts
-//! for nothing, so that trying on and on does not prolong the wait.
+//! The wait grows with every failure, so guessing gets nowhere, and it has a cap: nobody can keep the owner of an
+//! account out by failing in his place, but for a minute at a time. An attempt that comes too early is refused unseen
+//! and counts for nothing, so that trying on and on does not prolong the wait.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// After so long without a failure they are forgotten.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The failures at one address. The default is that of an address without any.
+/// The failures at one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failures {
     pub(crate) count: u32,
@@ -27,6 +27,7 @@ pub(crate) struct Failures {
 }
 
 impl Failures {
+    /// Those of an address without any.
     pub(crate) const NONE: Failures = Failures { count: 0, open_at: Timestamp(0), forget_at: Timestamp(0) };
 
     /// 429 with the seconds to wait, when it is too early for an attempt.

@@ -77,7 +77,8 @@ pub(crate) async fn set_defaults(transaction: &Transaction, owner: UserId, id: i
     Ok(transaction.execute(update, params![wanted.shipping, id, wanted.billing, owner.0]).await?)
 }
 
-/// Deletes an address; where it was the default, the newest of the others is now. False when the account has no such one.
+/// Deletes an address; where it was the default, the newest of the others is now. False when the account has no such
+/// one.
 pub(crate) async fn delete(transaction: &Transaction, owner: UserId, id: i64) -> Result<bool> {
     let delete = "DELETE FROM addresses WHERE id = $1 AND user_id = $2 RETURNING id";
     if transaction.query_one(delete, params![id, owner.0]).await?.is_none() {
