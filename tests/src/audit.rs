@@ -89,6 +89,7 @@ impl Shop {
     pub fn violations(&self, allowed: &[Allow]) -> Vec<String> {
         let mut findings = Findings(Vec::new());
         self.audit_events(&mut findings, allowed);
+        self.audit_accounts(&mut findings);
         let orders = self.orders();
         self.audit_stock(&mut findings, &orders);
         self.audit_money(&mut findings, &orders, allowed);
@@ -106,6 +107,27 @@ impl Shop {
                 });
             }
         }
+    }
+
+    fn audit_accounts(&self, findings: &mut Findings) {
+        for (table, default) in [
+            ("addresses", "shipping_address_id"),
+            ("addresses", "billing_address_id"),
+            ("payment_methods", "payment_method_id"),
+        ] {
+            // Nothing when there is nothing to choose from, otherwise one of its own.
+            let own = format!("SELECT t.id FROM {table} t WHERE t.user_id = u.id");
+            let wrong = format!(
+                "SELECT u.id FROM users u WHERE CASE WHEN EXISTS ({own}) \
+                 THEN u.{default} IS NULL OR u.{default} NOT IN ({own}) ELSE u.{default} IS NOT NULL END"
+            );
+            let wrong = self.query("accounts", &wrong);
+            findings.check(wrong.is_empty(), || format!("accounts {wrong:?}: the {default} is none of their own"));
+        }
+        let open = "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id \
+             WHERE s.revoked_at IS NULL AND (u.status <> 'active' OR u.deleted_at IS NOT NULL)";
+        let open = self.query("accounts", open);
+        findings.check(open.is_empty(), || format!("sessions {open:?} go on, but their accounts do not"));
     }
 
     fn orders(&self) -> Vec<Order> {

@@ -1,15 +1,14 @@
-//! The rules of accounts: what an address, a name and a password must be. Pure.
+//! The rules of accounts: what an address, a name and a number to call must be. Pure.
 
 use email_address::{EmailAddress, Options};
 use model::{Role, Timestamp, UserId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest address that mail can carry, RFC 5321 4.5.3.1.3 without the angle brackets.
 pub(crate) const LONGEST_EMAIL: usize = 254;
 const LONGEST_USERNAME: usize = 64;
-const SHORTEST_PASSWORD: usize = 8;
-/// In characters. Longer ones would only be a way to make the shop work.
-pub(crate) const LONGEST_PASSWORD: usize = 128;
+const LONGEST_NAME: usize = 100;
+const LONGEST_PHONE: usize = 32;
 
 /// An account as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,13 +16,65 @@ pub(crate) const LONGEST_PASSWORD: usize = 128;
 pub(crate) struct User {
     pub(crate) id: UserId,
     pub(crate) email: String,
-    pub(crate) username: String,
+    #[serde(flatten)]
+    pub(crate) profile: Profile,
     pub(crate) role: Role,
+    pub(crate) status: Status,
     pub(crate) created_at: Timestamp,
 }
 
+/// What people say of themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Profile {
+    pub(crate) username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) phone: Option<String>,
+}
+
+/// What is to change of a profile. What is absent stays; `None` inside removes what may be missing.
+#[derive(Debug, Default)]
+pub(crate) struct ProfileChange {
+    pub(crate) username: Option<String>,
+    pub(crate) first_name: Option<Option<String>>,
+    pub(crate) last_name: Option<Option<String>>,
+    pub(crate) phone: Option<Option<String>>,
+}
+
+impl Profile {
+    /// What stands on a parcel.
+    pub(crate) fn full_name(&self) -> String {
+        let names: Vec<_> = [&self.first_name, &self.last_name].into_iter().flatten().map(String::as_str).collect();
+        if names.is_empty() { self.username.clone() } else { names.join(" ") }
+    }
+
+    /// Makes the change. True when something is other than before.
+    pub(crate) fn apply(&mut self, change: ProfileChange) -> bool {
+        let before = self.clone();
+        let trimmed = |text: String| text.trim().to_owned();
+        if let Some(username) = change.username {
+            self.username = trimmed(username);
+        }
+        for (field, change) in [
+            (&mut self.first_name, change.first_name),
+            (&mut self.last_name, change.last_name),
+            (&mut self.phone, change.phone),
+        ] {
+            if let Some(value) = change {
+                *field = value.map(trimmed);
+            }
+        }
+        *self != before
+    }
+}
+
 /// Whether the account may sign in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Status {
     Active,
     Suspended,
@@ -73,33 +124,51 @@ impl Email {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    /// What stands before the `@`.
-    fn local_part(&self) -> &str {
-        self.0.rsplit_once('@').map_or(self.0.as_str(), |(local, _)| local)
-    }
+/// What stands before the `@`.
+pub(crate) fn local_part(email: &str) -> &str {
+    email.rsplit_once('@').map_or(email, |(local, _)| local)
 }
 
 /// The name that was asked for, or else the one that the address suggests.
 pub(crate) fn username(wanted: Option<&str>, email: &Email) -> Result<String, Refusal> {
-    let name = wanted.unwrap_or(email.local_part()).trim();
-    match name.chars().count() {
-        0 => Err("must not be empty"),
-        1..=LONGEST_USERNAME if name.chars().any(char::is_control) => Err("must not contain control characters"),
-        1..=LONGEST_USERNAME => Ok(name.to_owned()),
-        _ => Err("must not be longer than 64 characters"),
+    let name = wanted.unwrap_or(local_part(email.as_str())).trim();
+    is_username(name).map(|()| name.to_owned())
+}
+
+/// A name by which people call an account.
+pub(crate) fn is_username(text: &str) -> Result<(), Refusal> {
+    line(text, LONGEST_USERNAME, "must not be longer than 64 characters")
+}
+
+/// A first or a last name.
+pub(crate) fn is_name(text: &str) -> Result<(), Refusal> {
+    line(text, LONGEST_NAME, "must not be longer than 100 characters")
+}
+
+fn line(text: &str, longest: usize, too_long: Refusal) -> Result<(), Refusal> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err("must not be empty")
+    } else if text.chars().any(char::is_control) {
+        Err("must not contain control characters")
+    } else if text.chars().count() > longest {
+        Err(too_long)
+    } else {
+        Ok(())
     }
 }
 
-/// A password for the account of `email`. NIST SP 800-63B: length counts, composition does not.
-pub(crate) fn password(password: &str, email: &str) -> Result<(), Refusal> {
-    match password.chars().count() {
-        0..SHORTEST_PASSWORD => Err("must have at least 8 characters"),
-        SHORTEST_PASSWORD..=LONGEST_PASSWORD if Email::normal(password) == Email::normal(email) => {
-            Err("must not be the email address")
-        }
-        SHORTEST_PASSWORD..=LONGEST_PASSWORD => Ok(()),
-        _ => Err("must not be longer than 128 characters"),
+/// A number to call, however people write it.
+pub(crate) fn is_phone(text: &str) -> Result<(), Refusal> {
+    let text = text.trim();
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let known = text.bytes().all(|byte| byte.is_ascii_digit() || b" +-()./".contains(&byte));
+    if known && digits >= 3 && text.len() <= LONGEST_PHONE {
+        Ok(())
+    } else {
+        Err("must be a phone number, such as +49 30 123456")
     }
 }
 
@@ -135,12 +204,33 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_long_enough_and_not_the_address() {
-        assert!(password("12345678", "ann@example.com").is_ok());
-        assert!(password("1234567", "ann@example.com").is_err());
-        assert!(password(&"é".repeat(128), "ann@example.com").is_ok());
-        assert!(password(&"é".repeat(129), "ann@example.com").is_err());
-        assert!(password("ANN@example.com", "ann@Example.com").is_err());
+    fn a_change_says_what_stays_and_what_goes() {
+        let ann = Profile {
+            username: "ann".into(),
+            first_name: Some("Ann".into()),
+            last_name: None,
+            phone: Some("+1 555 0100".into()),
+        };
+        assert_eq!(ann.full_name(), "Ann");
+        let mut changed = ann.clone();
+        assert!(!changed.apply(ProfileChange::default()));
+        assert!(!changed.apply(ProfileChange { username: Some(" ann ".into()), ..ProfileChange::default() }));
+        assert_eq!(changed, ann);
+        let change =
+            ProfileChange { last_name: Some(Some("Lee ".into())), phone: Some(None), ..ProfileChange::default() };
+        assert!(changed.apply(change));
+        assert_eq!(changed.full_name(), "Ann Lee");
+        assert_eq!(changed, Profile { last_name: Some("Lee".into()), phone: None, ..ann });
+    }
+
+    #[test]
+    fn numbers_to_call_are_written_in_many_ways() {
+        for phone in ["112", "+1-555-0100", "(030) 123 456", "030/123456", " 5550100 "] {
+            assert!(is_phone(phone).is_ok(), "{phone}");
+        }
+        for phone in ["", "--", "call me", "+49 30 1\n2", "1 2 ³", &"1".repeat(33)] {
+            assert!(is_phone(phone).is_err(), "{phone}");
+        }
     }
 
     #[test]

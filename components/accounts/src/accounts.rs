@@ -1,47 +1,31 @@
-//! What happens to accounts and sessions, and which events it emits.
+//! Accounts: how they begin, what they say, how they end, and which events that emits.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
-use model::{Role, Timestamp, UserId, event::UserCreated};
-use serde::Serialize;
+use model::{
+    Role, Timestamp, UserId,
+    event::{UserCreated, UserDeleted, UserUpdated},
+};
 use store::{Durability, Transaction};
-use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Result, Service, variable};
 
 use crate::{
     Accounts, DATABASE,
-    account::{self, Email, Status, User},
-    keys, passwords, repository, session,
-    session::Verdict,
+    account::{self, Email, Profile, ProfileChange, User},
+    passwords, proof,
+    repository::{self, Source, users::Account},
+    strength,
 };
-
-/// One sentence for every reason, so that it gives none of them away.
-const NOT_SIGNED_IN: Error = Error::Unauthenticated("the email address or the password is wrong");
-const SESSION_OVER: Error = Error::Unauthenticated("the refresh token is not valid, or no longer: sign in");
-const NO_ACCOUNT: Error = Error::Unauthenticated("the account is closed");
 
 /// Who wants an account.
 pub(crate) struct Applicant {
     pub(crate) email: Email,
-    pub(crate) username: String,
+    pub(crate) profile: Profile,
     pub(crate) password: String,
-}
-
-/// A pair of tokens and whose it is.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SignedIn {
-    access_token: String,
-    refresh_token: String,
-    token_type: &'static str,
-    /// Seconds until the access token expires.
-    expires_in: u64,
-    user: User,
 }
 
 /// Opens an account for a customer. 409 `email-taken` when the address has one.
 pub(crate) async fn register(applicant: Applicant, once: Once) -> Result<Answer> {
-    let once = once.comparing(&serde_json::to_string(&(applicant.email.as_str(), &applicant.username))?);
+    let once = once.comparing(&serde_json::to_string(&(applicant.email.as_str(), &applicant.profile))?);
     if let Some(answer) = already(&applicant, &once).await? {
         return Ok(answer);
     }
@@ -67,7 +51,7 @@ pub(crate) async fn register(applicant: Applicant, once: Once) -> Result<Answer>
 /// The answer that this request has been given before; 409 when the address has an account by another one.
 async fn already(applicant: &Applicant, once: &Once) -> Result<Option<Answer>> {
     // In this order, because account and answer appear at the same moment.
-    let taken = repository::account_of(applicant.email.as_str()).await?.is_some();
+    let taken = repository::users::is_taken(applicant.email.as_str()).await?;
     let answer = once.answered(&DATABASE, None).await?;
     if taken && answer.is_none() { Err(email_taken()) } else { Ok(answer) }
 }
@@ -78,121 +62,121 @@ fn email_taken() -> Error {
 
 /// Opens an account and announces it; `None` when the address has one.
 async fn open(transaction: &Transaction, applicant: &Applicant, hash: &str, role: Role) -> Result<Option<User>> {
-    let Applicant { email, username, .. } = applicant;
-    let opened = repository::insert_user(transaction, email, username, hash, role, Timestamp::now()).await?;
+    let Applicant { email, profile, .. } = applicant;
+    let opened = repository::users::insert(transaction, email, profile, hash, role, Timestamp::now()).await?;
     if let Some(user) = &opened {
         let event = UserCreated {
             id: user.id,
-            name: user.username.clone(),
+            name: user.profile.username.clone(),
             email: user.email.clone(),
             role: user.role,
-            account_status: Status::Active.as_str().to_owned(),
+            account_status: user.status.as_str().to_owned(),
         };
         events::emit(transaction, Accounts::NAME, &event).await?;
     }
     Ok(opened)
 }
 
-/// Starts a session. 401 for a wrong password, an unknown address and a suspended account, after the same work and in
-/// the same words.
-pub(crate) async fn log_in(email: &str, password: &str) -> Result<SignedIn> {
-    let account = repository::account_of(&Email::normal(email)).await?;
-    let hash = account.as_ref().map(|account| account.password_hash.as_str());
-    let matches = passwords::turn().await?.verify(password, hash).await?;
-    let user = match account {
-        Some(account) if matches && account.status == Status::Active => account.user,
-        _ => return Err(NOT_SIGNED_IN),
+/// Announces what an account is now.
+pub(crate) async fn announce(transaction: &Transaction, user: &User) -> Result<()> {
+    let event = UserUpdated {
+        id: user.id,
+        name: user.profile.username.clone(),
+        email: user.email.clone(),
+        role: user.role,
+        account_status: user.status.as_str().to_owned(),
     };
-    let session = Uuid::now_v7().to_string();
-    let refresh_token = new_refresh_token()?;
-    let now = Timestamp::now();
-    let expires_at = now.after(session::REFRESH);
-    DATABASE
-        .transaction(Durability::Durable, async |transaction| {
-            repository::insert_session(transaction, &session, user.id, now, expires_at).await?;
-            let fingerprint = session::fingerprint(&refresh_token);
-            repository::insert_refresh_token(transaction, &fingerprint, &session, expires_at).await
-        })
-        .await?;
-    signed_in(user, &session, refresh_token).await
+    Ok(events::emit(transaction, Accounts::NAME, &event).await?)
 }
 
-/// Goes on with a session: a new pair of tokens, once. 401 when the token is not good for that; one that comes a second
-/// time ends the session for everybody who holds a token of it.
-pub(crate) async fn refresh(refresh_token: &str) -> Result<SignedIn> {
-    let fingerprint = session::fingerprint(refresh_token);
-    // Made-up tokens must not take the write lock.
-    if !repository::knows_refresh_token(&fingerprint).await? {
-        return Err(SESSION_OVER);
-    }
-    let next = new_refresh_token()?;
-    let rotated = DATABASE
-        .transaction(Durability::Durable, async |transaction| {
-            let now = Timestamp::now();
-            let found = repository::refresh_token(transaction, &fingerprint).await?.ok_or(SESSION_OVER)?;
-            match found.presented.judge(now) {
-                Verdict::Over => Ok(None),
-                Verdict::Rotate if repository::use_refresh_token(transaction, &fingerprint, now).await? => {
-                    let expires_at = now.after(session::REFRESH);
-                    let fingerprint = session::fingerprint(&next);
-                    repository::insert_refresh_token(transaction, &fingerprint, &found.session, expires_at).await?;
-                    repository::extend_session(transaction, &found.session, expires_at).await?;
-                    Ok::<_, Error>(Some((found.owner, found.session)))
-                }
-                Verdict::Rotate | Verdict::Reused => {
-                    // This must be committed, so the refusal comes after.
-                    repository::revoke_session(transaction, &found.session, now).await?;
-                    Ok(None)
-                }
-            }
-        })
-        .await?;
-    let (user, session) = rotated.ok_or(SESSION_OVER)?;
-    signed_in(user, &session, next).await
+/// The caller's account as it is now, and not as the token says. 401 when it is no longer active, or the sign-in has
+/// been ended: in this service that has effect at once.
+pub(crate) async fn acting(source: &impl Source, caller: &Caller) -> Result<Account> {
+    const ENDED: Error = Error::Unauthenticated("the sign-in has ended: sign in again");
+    repository::users::acting(source, caller).await?.ok_or(ENDED)
 }
 
-fn new_refresh_token() -> Result<String> {
-    keys::random().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
-}
-
-async fn signed_in(user: User, session: &str, refresh_token: String) -> Result<SignedIn> {
-    let access_token = keys::sign(&user, session).await?;
-    Ok(SignedIn { access_token, refresh_token, token_type: "Bearer", expires_in: session::ACCESS.as_secs(), user })
-}
-
-/// The caller's own account, as it is now and not as the token says. 401 when it is no longer active.
-pub(crate) async fn me(caller: &Caller) -> Result<User> {
-    match repository::account_by_id(caller.user_id).await? {
-        Some(account) if account.status == Status::Active => Ok(account.user),
-        _ => Err(NO_ACCOUNT),
-    }
-}
-
-/// Gives an account another role. Only admins may, and none to himself: so the last one cannot lock the shop. Access
-/// tokens keep the old role until they expire; the next refresh has the new one.
-pub(crate) async fn set_role(caller: &Caller, id: UserId, role: Role) -> Result<User> {
+/// The caller's account, which must administer the shop now: the token may be older than the last demotion.
+pub(crate) async fn acting_admin(source: &impl Source, caller: &Caller) -> Result<Account> {
     caller.must_administer()?;
-    if caller.user_id == id {
-        return Err(Error::Conflict("own-role", "nobody changes the own role: ask another admin".into()));
-    }
+    let account = acting(source, caller).await?;
+    if account.user.role.administers() { Ok(account) } else { Err(Error::Forbidden("only admins may do this")) }
+}
+
+/// The caller's own account.
+pub(crate) async fn me(caller: &Caller) -> Result<User> {
+    acting(&DATABASE, caller).await.map(|account| account.user)
+}
+
+/// Changes what the caller says of himself.
+pub(crate) async fn change_profile(caller: &Caller, change: ProfileChange) -> Result<User> {
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            // The token may be older than the caller's last demotion. Two admins who demote each other are one after
-            // the other here, and the second is none any more.
-            let admin = repository::account_in(transaction, caller.user_id).await?;
-            if !admin.is_some_and(|admin| admin.user.role.administers() && admin.status == Status::Active) {
-                return Err(Error::Forbidden("only admins may do this"));
+            let mut user = acting(transaction, caller).await?.user;
+            if user.profile.apply(change) {
+                repository::users::set_profile(transaction, user.id, &user.profile).await?;
+                announce(transaction, &user).await?;
             }
-            repository::set_role(transaction, id, role).await?.ok_or(Error::not_found("user"))
+            Ok(user)
         })
         .await
 }
 
+/// Deletes the caller's account. 409 `last-admin` when nobody else administers the shop.
+pub(crate) async fn delete_own(caller: &Caller, password: &str) -> Result<()> {
+    let proved = acting(&DATABASE, caller).await?;
+    proof::demand(&proved, password, "password").await?;
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            let account = acting(transaction, caller).await?;
+            proof::accept(transaction, &account.user.email).await?;
+            if account.password_hash != proved.password_hash {
+                return Err(Error::invalid("password", "is not the password of the account"));
+            }
+            let id = account.user.id;
+            if account.user.role.administers() && !repository::users::has_other_admin(transaction, id).await? {
+                return Err(Error::Conflict("last-admin", "nobody else administers the shop".into()));
+            }
+            erase(transaction, &account.user).await
+        })
+        .await
+}
+
+/// Deletes somebody's account. Only admins may. The same again changes nothing.
+pub(crate) async fn delete(caller: &Caller, id: UserId) -> Result<()> {
+    caller.must_administer()?;
+    if caller.user_id == id {
+        return Err(Error::Conflict("own-account", "DELETE /users/me deletes the own account".into()));
+    }
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            acting_admin(transaction, caller).await?;
+            match repository::users::by_id(transaction, id).await? {
+                Some(account) => erase(transaction, &account.user).await,
+                None if repository::users::exists(transaction, id).await? => Ok(()),
+                None => Err(Error::not_found("user")),
+            }
+        })
+        .await
+}
+
+/// Leaves nothing that says who it was: the row stays, because others know its id. The address is free again.
+async fn erase(transaction: &Transaction, user: &User) -> Result<()> {
+    let now = Timestamp::now();
+    let fingerprint = proof::fingerprint(&user.email);
+    repository::users::erase(transaction, user.id, now).await?;
+    repository::sessions::revoke_all(transaction, user.id, None, now).await?;
+    repository::sessions::anonymize(transaction, user.id).await?;
+    repository::failures::clear(transaction, &fingerprint).await?;
+    repository::reset_codes::clear(transaction, &fingerprint).await?;
+    Ok(events::emit(transaction, Accounts::NAME, &UserDeleted { id: user.id }).await?)
+}
+
 /// Opens the account of the first admin, when the variables `admin_email` and `admin_password` are both set and the
-/// address has no account.
+/// address neither has an account nor has had this one.
 ///
 /// An account that exists is left as it is, role and password: whoever registered the address first must not become an
-/// admin by it, and an admin who was demoted must not return with the next instance.
+/// admin by it, and an admin who was demoted or deleted must not return with the next instance.
 pub(crate) async fn first_admin() -> Result<()> {
     let (Some(email), Some(password)) = (variable::get("admin_email").await?, variable::get("admin_password").await?)
     else {
@@ -200,20 +184,31 @@ pub(crate) async fn first_admin() -> Result<()> {
     };
     let unfit = |name: &'static str| move |refusal| Error::Internal(format!("variable {name}: {refusal}"));
     let email = Email::parse(&email).map_err(unfit("admin_email"))?;
-    if let Some(account) = repository::account_of(email.as_str()).await? {
+    if let Some(account) = repository::users::of_email(&DATABASE, email.as_str()).await? {
         if !account.user.role.administers() {
             eprintln!("warning: the account of the variable admin_email exists and is no admin; it stays as it is");
         }
         return Ok(());
     }
-    account::password(&password, email.as_str()).map_err(unfit("admin_password"))?;
+    let fingerprint = proof::fingerprint(email.as_str());
+    if repository::users::was_first_admin(&fingerprint).await? {
+        return Ok(());
+    }
+    // Who runs the shop decides; a shop that does not start would help nobody.
+    if let Err(refusal) = strength::password(&password, email.as_str()) {
+        eprintln!("warning: the variable admin_password {refusal}");
+    }
     let hash = passwords::turn().await?.hash(&password).await?;
     let username = account::username(None, &email).map_err(unfit("admin_email"))?;
-    let admin = Applicant { email, username, password };
+    let profile = Profile { username, first_name: None, last_name: None, phone: None };
+    let admin = Applicant { email, profile, password };
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            // `None` when another instance was faster.
-            open(transaction, &admin, &hash, Role::Admin).await.map(drop)
+            // Not so when another instance was faster.
+            if repository::users::note_first_admin(transaction, &fingerprint).await? {
+                open(transaction, &admin, &hash, Role::Admin).await?;
+            }
+            Ok(())
         })
         .await
 }

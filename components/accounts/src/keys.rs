@@ -42,7 +42,7 @@ thread_local! {
 /// The keys that check access tokens, the one that signs first. Makes a new one when it is time.
 pub(crate) async fn all() -> Result<Vec<SigningKey>> {
     let now = Timestamp::now();
-    let mut keys = repository::signing_keys().await?;
+    let mut keys = repository::keys::newest(&DATABASE).await?;
     if is_due(&keys, now) {
         keys = rotate(now).await?;
     }
@@ -58,15 +58,15 @@ fn is_due(keys: &[StoredKey], now: Timestamp) -> bool {
 async fn rotate(now: Timestamp) -> Result<Vec<StoredKey>> {
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let keys = repository::signing_keys_in(transaction).await?;
+            let keys = repository::keys::newest(transaction).await?;
             if !is_due(&keys, now) {
                 return Ok(keys);
             }
             let secret = URL_SAFE_NO_PAD.encode(random()?);
             let fresh = StoredKey { key: SigningKey { kid: Uuid::now_v7().to_string(), secret }, created_at: now };
-            repository::insert_signing_key(transaction, &fresh).await?;
-            repository::forget_signing_keys(transaction).await?;
-            repository::signing_keys_in(transaction).await
+            repository::keys::insert(transaction, &fresh).await?;
+            repository::keys::forget(transaction).await?;
+            repository::keys::newest(transaction).await
         })
         .await
 }

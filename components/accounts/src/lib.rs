@@ -2,11 +2,21 @@
 
 mod account;
 mod accounts;
+mod addresses;
 mod api;
+mod card;
 mod keys;
 mod passwords;
+mod payment_methods;
+mod people;
+mod proof;
+mod recovery;
 mod repository;
+mod reset;
 mod session;
+mod sign_in;
+mod strength;
+mod throttle;
 
 use axum::Router;
 use include_dir::{Dir, include_dir};

@@ -4,19 +4,43 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::Timestamp;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::account::Status;
 
-/// Until an access token expires. Nothing takes it back before: a revoked session or role has effect after this at the
-/// latest.
+/// Until an access token expires. Nothing takes it back before, but in this service: elsewhere a revoked session or
+/// role has effect after this at the latest.
 pub(crate) const ACCESS: Duration = Duration::from_secs(15 * 60);
 /// Until a refresh token that nobody uses expires, and its session with it.
 pub(crate) const REFRESH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The longest `User-Agent` that is kept, in characters.
+const LONGEST_AGENT: usize = 200;
+
 /// Refresh tokens are kept as this: SHA-256 is enough for 256 random bits, which nobody can guess from it.
-pub(crate) fn fingerprint(refresh_token: &str) -> String {
-    URL_SAFE_NO_PAD.encode(Sha256::digest(refresh_token))
+pub(crate) fn fingerprint(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+}
+
+/// What people tell their sign-ins apart by: what the client calls itself, as far as it can be shown.
+pub(crate) fn user_agent(header: &str) -> Option<String> {
+    let shown: String = header.chars().filter(|character| !character.is_control()).take(LONGEST_AGENT).collect();
+    Some(shown.trim().to_owned()).filter(|shown| !shown.is_empty())
+}
+
+/// A sign-in as its owner sees it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user_agent: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last_used_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    /// Whether the request that asks belongs to it.
+    pub(crate) current: bool,
 }
 
 /// What is known of a refresh token that has come.
@@ -74,6 +98,13 @@ mod tests {
             assert_eq!(Presented { used, expires_at: NOW, ..fresh() }.judge(NOW), Verdict::Over);
             assert_eq!(Presented { used, owner: Status::Suspended, ..fresh() }.judge(NOW), Verdict::Over);
         }
+    }
+
+    #[test]
+    fn clients_are_shown_as_they_call_themselves() {
+        assert_eq!(user_agent(" curl/8.1\t ").as_deref(), Some("curl/8.1"));
+        assert_eq!(user_agent(" \t"), None);
+        assert_eq!(user_agent(&"ä".repeat(300)).unwrap().chars().count(), 200);
     }
 
     #[test]

@@ -56,6 +56,26 @@ events! {
         account_status: String,
     }
 
+    /// What an account says of itself, or what it may do, has changed: as it is now.
+    UserUpdated = "USER_UPDATED" => [], "user" / id {
+        /// The account.
+        id: UserId,
+        /// How it wants to be called.
+        name: String,
+        /// Its address.
+        email: String,
+        /// What it may do.
+        role: Role,
+        /// `active` or `suspended`.
+        account_status: String,
+    }
+
+    /// An account is gone, and with it whatever says who it was.
+    UserDeleted = "USER_DELETED" => ["notifications"], "user" / id {
+        /// The account.
+        id: UserId,
+    }
+
     /// The catalog has a new product.
     ProductCreated = "PRODUCT_CREATED" => ["inventory"], "product" / product_id {
         /// The product.

@@ -50,6 +50,37 @@ where
     }
 }
 
+/// The body of an HTML form, or the same fields in JSON: for protocols that want a form.
+#[derive(Debug, Clone)]
+pub struct Form<T>(pub T);
+
+impl<T> FromRequest<()> for Form<T>
+where
+    T: DeserializeOwned + Validate<Context = ()> + Send,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &()) -> Result<Self, Error> {
+        let form = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+            value.as_bytes().to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
+        });
+        if !form {
+            return <Json<T> as FromRequest<()>>::from_request(request, state).await.map(|Json(value)| Form(value));
+        }
+        let parsed = axum::Form::<T>::from_request(request, state).await;
+        let axum::Form(value) = parsed.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let message = rejection.body_text();
+                refused("", message.trim_start_matches("Failed to deserialize form body: "))
+            }
+            _ => Error::Malformed("the body could not be read".into()),
+        })?;
+        validate(&value)?;
+        Ok(Form(value))
+    }
+}
+
 /// The bytes of a body that calls itself JSON. Bodies have a limit, set where the router is built.
 pub(crate) async fn json_bytes(request: Request, state: &()) -> Result<Bytes, Error> {
     let json = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {

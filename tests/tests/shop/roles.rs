@@ -1,9 +1,9 @@
 //! Who may do what: every operation, by everybody.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use shop_tests::{Customer, Shop, ShopOptions};
+use shop_tests::{Customer, Shop, ShopOptions, eventually};
 
 /// Whose order and payment it is, another customer, a program, the seller of the product, another seller, the admin.
 /// Nobody comes first.
@@ -16,22 +16,60 @@ const SELLERS_CREATE: [u16; 7] = [401, 403, 403, 403, 201, 201, 201];
 const OWN_PRODUCT: [u16; 7] = [401, 403, 403, 403, 200, 403, 200];
 const OWN: [u16; 7] = [401, 200, 404, 404, 404, 404, 200];
 const ADMIN: [u16; 7] = [401, 403, 403, 403, 403, 403, 200];
+/// Under `/users/me`: not even an admin is somebody else there.
+const MINE: [u16; 7] = [401, 200, 404, 404, 404, 404, 404];
+const WRONG: [u16; 7] = [401, 422, 422, 422, 422, 422, 422];
 
 /// `{product}`, `{order}`, `{payment}` and `{reservation}` stand for one that is made for the request; `{n}` for a
-/// number that nobody has; `{other}` for the other customer's account.
+/// number that nobody has; `{owner}` and `{other}` for the account of the owner and of the other customer; `{stranger}`
+/// for an account that is made for the request; `{address}`, `{method}`, `{session}` and `{mail}` for one of the owner.
 fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
     let item = json!({ "productId": "{product}", "quantity": 1 });
     let account = json!({ "email": "new{n}@example.com", "password": "correct horse" });
     let known = json!({ "email": "owner@example.com", "password": "owner's password" });
     let product = json!({ "name": "Mug", "description": "", "price": 1, "stock": 1 });
+    let address = json!({ "name": "Ann", "line1": "1 Main St", "city": "Springfield", "postalCode": "62701",
+        "country": "US" });
+    let reset = json!({ "email": "owner@example.com", "code": "made up", "newPassword": "a better horse" });
     vec![
         ("GET", "/health", json!(null), ANYONE),
         ("POST", "/auth/register", account, [201; 7]),
         ("POST", "/auth/login", known, ANYONE),
         ("POST", "/auth/refresh", json!({ "refreshToken": "made up" }), [401; 7]),
         ("GET", "/auth/me", json!(null), SIGNED_IN),
+        ("POST", "/auth/logout", json!({ "refreshToken": "made up" }), [204; 7]),
+        ("POST", "/auth/forgot-password", json!({ "email": "new{n}@example.com" }), [202; 7]),
+        ("POST", "/auth/reset-password", reset, [422; 7]),
+        ("POST", "/auth/introspect", json!({ "token": "made up" }), [401, 403, 403, 200, 403, 403, 200]),
         ("GET", "/users/me", json!(null), SIGNED_IN),
+        ("PUT", "/users/me", json!({ "phone": "555 0100" }), SIGNED_IN),
+        ("PATCH", "/users/me", json!({ "phone": null }), SIGNED_IN),
+        ("GET", "/users/me/addresses", json!(null), SIGNED_IN),
+        ("POST", "/users/me/addresses", address.clone(), [401, 201, 201, 201, 201, 201, 201]),
+        ("GET", "/users/me/addresses/{address}", json!(null), MINE),
+        ("PUT", "/users/me/addresses/{address}", address, MINE),
+        ("DELETE", "/users/me/addresses/{address}", json!(null), MINE.map(gone)),
+        ("GET", "/users/me/payment-methods", json!(null), SIGNED_IN),
+        ("POST", "/users/me/payment-methods", json!({ "token": "tok_visa" }), [401, 201, 201, 201, 201, 201, 201]),
+        ("GET", "/users/me/payment-methods/{method}", json!(null), MINE),
+        ("PUT", "/users/me/payment-methods/{method}", json!({ "label": "mine" }), MINE),
+        ("DELETE", "/users/me/payment-methods/{method}", json!(null), MINE.map(gone)),
+        ("GET", "/users/me/sessions", json!(null), SIGNED_IN),
+        ("DELETE", "/users/me/sessions/{session}", json!(null), MINE.map(gone)),
+        // With a wrong password: right ones end what the table needs.
+        ("POST", "/users/me/password", json!({ "currentPassword": "wrong", "newPassword": "a better horse" }), WRONG),
+        ("PUT", "/users/me/password", json!({ "currentPassword": "wrong", "newPassword": "a better horse" }), WRONG),
+        ("DELETE", "/users/me", json!({ "password": "wrong" }), WRONG),
+        ("GET", "/users", json!(null), ADMIN),
+        ("GET", "/users/{owner}", json!(null), OWN),
+        ("GET", "/users/{owner}/verify", json!(null), [401, 200, 404, 200, 404, 404, 200]),
         ("PUT", "/users/{other}/role", json!({ "role": "user" }), ADMIN),
+        ("PATCH", "/users/{other}/role", json!({ "role": "user" }), ADMIN),
+        ("PUT", "/users/{other}/status", json!({ "status": "active" }), ADMIN),
+        ("PATCH", "/users/{other}/status", json!({ "status": "active" }), ADMIN),
+        ("DELETE", "/users/{stranger}", json!(null), ADMIN.map(gone)),
+        ("GET", "/notifications", json!(null), SIGNED_IN),
+        ("GET", "/notifications/{mail}", json!(null), OWN),
         ("GET", "/products", json!(null), ANYONE),
         ("POST", "/products", product, SELLERS_CREATE),
         ("GET", "/products/{product}", json!(null), ANYONE),
@@ -65,7 +103,14 @@ fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
         ("GET", "/payments/{payment}", json!(null), OWN),
         ("GET", "/payments/order/{order}", json!(null), OWN),
         ("POST", "/payments/{payment}/refund", json!({}), ADMIN.map(created)),
+        // The last ones: after them nobody is signed in.
+        ("DELETE", "/users/me/sessions", json!(null), SIGNED_IN.map(gone)),
+        ("POST", "/auth/logout-all", json!({}), SIGNED_IN.map(gone)),
     ]
+}
+
+const fn gone(status: u16) -> u16 {
+    if status == 200 { 204 } else { status }
 }
 
 const fn created(status: u16) -> u16 {
@@ -124,22 +169,73 @@ impl Cast {
         order
     }
 
+    /// Something that the owner adds to the account.
+    async fn own(&self, path: &str, body: &Value) -> i64 {
+        let owner = self.caller("owner").await.unwrap();
+        self.shop.post(path, body).by(owner).await.expect(201)["id"].as_i64().unwrap()
+    }
+
+    /// A further sign-in of the owner.
+    async fn session(&self) -> String {
+        let owner = self.caller("owner").await.unwrap();
+        self.shop.sign_in(&owner.email, &owner.password).await;
+        let sessions = self.shop.get("/api/v1/users/me/sessions").by(owner).await.expect(200);
+        sessions["items"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A mail to the owner.
+    async fn mail(&self) -> i64 {
+        let owner = self.caller("owner").await.unwrap();
+        self.shop.post("/api/v1/auth/forgot-password", &json!({ "email": owner.email })).await.expect(202);
+        let find = "SELECT max(id) FROM mails";
+        let there = async || self.shop.value("notifications", find).is_i64();
+        eventually(Duration::from_secs(20), "the mail is written", there).await;
+        self.shop.value("notifications", find).as_i64().unwrap()
+    }
+
     /// The text with something new for each placeholder. As a JSON text it has them in quotes.
     async fn fill(&mut self, text: &str) -> String {
         let mut filled = text.to_owned();
-        for name in ["{n}", "{other}", "{category}", "{product}", "{order}", "{payment}", "{reservation}"] {
+        for name in [
+            "{n}",
+            "{owner}",
+            "{other}",
+            "{stranger}",
+            "{address}",
+            "{method}",
+            "{session}",
+            "{mail}",
+            "{category}",
+            "{product}",
+            "{order}",
+            "{payment}",
+            "{reservation}",
+        ] {
             if !filled.contains(name) {
                 continue;
             }
             self.next += 1;
             let id = match name {
                 "{n}" => self.next,
+                "{owner}" => self.people[0].id,
                 "{other}" => self.people[1].id,
                 "{category}" => {
                     let body = json!({ "name": "c", "slug": format!("category-{}", self.next) });
                     let admin = self.shop.admin().await;
                     let made = self.shop.post("/api/v1/categories", &body).by(admin).await.expect(201);
                     made["id"].as_i64().unwrap()
+                }
+                "{stranger}" => self.shop.customer(&format!("stranger{}", self.next)).await.id,
+                "{address}" => {
+                    let address = json!({ "line1": "1 Main St", "city": "x", "postalCode": "x", "country": "US" });
+                    self.own("/api/v1/users/me/addresses", &address).await
+                }
+                "{method}" => self.own("/api/v1/users/me/payment-methods", &json!({ "token": "tok_visa" })).await,
+                "{mail}" => self.mail().await,
+                "{session}" => {
+                    let session = self.session().await;
+                    filled = filled.replace(name, &session);
+                    continue;
                 }
                 "{product}" => self.product().await,
                 // Only a paid order has a payment to be found by.

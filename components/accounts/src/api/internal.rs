@@ -1,15 +1,36 @@
 //! What other components of the shop may ask.
 
 use axum::Router;
-use web::{Json, Result, auth::SigningKey};
+use model::{Address, UserId};
+use serde::Serialize;
+use web::{Json, Path, Result, auth::SigningKey};
 
-use crate::keys;
+use crate::{addresses, keys, payment_methods};
 
 pub(crate) fn routes() -> Router {
-    Router::new().route("/internal/keys", web::get(signing_keys))
+    Router::new()
+        .route("/internal/keys", web::get(signing_keys))
+        .route("/internal/users/{id}/addresses/{address_id}", web::get(address))
+        .route("/internal/users/{id}/payment-methods/{method_id}", web::get(payment_method))
 }
 
 /// The keys that check access tokens, the one that signs first.
 async fn signing_keys() -> Result<Json<Vec<SigningKey>>> {
     keys::all().await.map(Json)
+}
+
+/// An address of an account; 404 when that has no such one.
+async fn address(Path((owner, id)): Path<(i64, i64)>) -> Result<Json<Address>> {
+    addresses::of(UserId(owner), id).await.map(Json)
+}
+
+/// What the payment provider knows a payment method by.
+#[derive(Serialize)]
+struct Token {
+    token: String,
+}
+
+/// The token of a payment method of an account; 404 when that has no such one.
+async fn payment_method(Path((owner, id)): Path<(i64, i64)>) -> Result<Json<Token>> {
+    payment_methods::of(UserId(owner), id).await.map(|method| Json(Token { token: method.token }))
 }

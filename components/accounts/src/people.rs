@@ -1,0 +1,107 @@
+//! What admins do with the accounts of others, and what others may know of an account.
+
+use model::{Role, Timestamp, UserId};
+use serde::Serialize;
+use store::Durability;
+use web::{Caller, Error, Page, PageQuery, Result};
+
+use crate::{
+    DATABASE,
+    account::{Status, User},
+    accounts::{acting_admin, announce, me},
+    repository::{self, users::Wanted},
+};
+
+const NO_USER: Error = Error::not_found("user");
+
+/// A page of accounts: the newest first, or by address when one is searched for. Only admins may.
+pub(crate) async fn list(caller: &Caller, page: &PageQuery, wanted: &Wanted) -> Result<Page<User>> {
+    acting_admin(&DATABASE, caller).await?;
+    let after: Option<(i64, String)> = page.after()?;
+    let users = repository::users::list(wanted, after, page.limit() + 1).await?;
+    Page::new(users, page.limit(), |user| (user.id, user.email.clone()))
+}
+
+/// An account, for its owner and for admins.
+pub(crate) async fn find(caller: &Caller, id: UserId) -> Result<User> {
+    if caller.user_id == id {
+        return me(caller).await;
+    }
+    if !caller.role.administers() {
+        return Err(NO_USER);
+    }
+    acting_admin(&DATABASE, caller).await?;
+    repository::users::by_id(&DATABASE, id).await?.map(|account| account.user).ok_or(NO_USER)
+}
+
+/// What a program of the shop needs to know of an account that it was told of.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Verified {
+    id: UserId,
+    email: String,
+    username: String,
+    role: Role,
+    status: Status,
+    /// Whether it may act: it exists, and is not suspended.
+    valid: bool,
+    /// The same, by the name that some clients know.
+    verified: bool,
+}
+
+/// Whether an account is one that may act. For its owner, programs of the shop, and admins.
+pub(crate) async fn verify(caller: &Caller, id: UserId) -> Result<Verified> {
+    if !caller.may_see(id) && caller.role != Role::Service {
+        return Err(NO_USER);
+    }
+    let user = repository::users::by_id(&DATABASE, id).await?.ok_or(NO_USER)?.user;
+    let valid = user.status == Status::Active;
+    let username = user.profile.username;
+    Ok(Verified { id, email: user.email, username, role: user.role, status: user.status, valid, verified: valid })
+}
+
+/// Gives an account another role. Only admins may, and none to himself: so the last one cannot lock the shop. Access
+/// tokens keep the old role until they expire; the next refresh has the new one.
+pub(crate) async fn set_role(caller: &Caller, id: UserId, role: Role) -> Result<User> {
+    caller.must_administer()?;
+    if caller.user_id == id {
+        return Err(Error::Conflict("own-role", "nobody changes the own role: ask another admin".into()));
+    }
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            // Two admins who demote each other are one after the other here, and the second is none any more.
+            acting_admin(transaction, caller).await?;
+            let mut user = repository::users::by_id(transaction, id).await?.ok_or(NO_USER)?.user;
+            if user.role != role {
+                user.role = role;
+                repository::users::set_role(transaction, id, role).await?;
+                announce(transaction, &user).await?;
+            }
+            Ok(user)
+        })
+        .await
+}
+
+/// Suspends an account, or lets it act again. Only admins may, and none himself. A suspended account is signed out
+/// everywhere: no session of it goes on, and its access tokens end within minutes.
+pub(crate) async fn set_status(caller: &Caller, id: UserId, status: Status) -> Result<User> {
+    caller.must_administer()?;
+    if caller.user_id == id {
+        return Err(Error::Conflict("own-status", "nobody suspends himself: ask another admin".into()));
+    }
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            acting_admin(transaction, caller).await?;
+            let mut user = repository::users::by_id(transaction, id).await?.ok_or(NO_USER)?.user;
+            if user.status != status {
+                user.status = status;
+                repository::users::set_status(transaction, id, status).await?;
+                if status == Status::Suspended {
+                    repository::sessions::revoke_all(transaction, id, None, Timestamp::now()).await?;
+                }
+                announce(transaction, &user).await?;
+            }
+            Ok(user)
+        })
+        .await
+}

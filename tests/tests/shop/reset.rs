@@ -1,0 +1,295 @@
+//! A forgotten password: the code, the mail that carries it, and what it is good for.
+
+use std::time::Duration;
+
+use crate::support::{assert_invalid, assert_problem};
+use bodega_host::{Phase, Verdict};
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shop_tests::{Answer, Customer, Script, Shop, ShopOptions, eventually, needs_bench};
+
+const NEW: &str = "a better horse";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn open() -> (Shop, Customer) {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    (shop, ann)
+}
+
+async fn forgot(shop: &Shop, email: &str) -> Answer {
+    shop.post("/api/v1/auth/forgot-password", &json!({ "email": email })).await
+}
+
+async fn reset(shop: &Shop, email: &str, code: &str, new: &str) -> Answer {
+    shop.post("/api/v1/auth/reset-password", &json!({ "email": email, "code": code, "newPassword": new })).await
+}
+
+async fn log_in(shop: &Shop, email: &str, password: &str) -> Answer {
+    shop.post("/api/v1/auth/login", &json!({ "email": email, "password": password })).await
+}
+
+/// What the mails to an address say, the oldest first.
+fn mails(shop: &Shop, email: &str) -> Vec<Value> {
+    let rows = shop.query("notifications", &format!("SELECT data FROM mails WHERE recipient = '{email}' ORDER BY id"));
+    rows.iter().map(|row| row[0].as_str().map_or(Value::Null, |data| serde_json::from_str(data).unwrap())).collect()
+}
+
+/// The code of the `count`th mail to an address, once it has been written.
+async fn code(shop: &Shop, email: &str, count: usize) -> String {
+    eventually(PATIENCE, "the mail is written", async || mails(shop, email).len() >= count).await;
+    mails(shop, email)[count - 1]["code"].as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer, what: &str) {
+    assert_invalid(answer, &["code"], what);
+}
+
+#[tokio::test]
+async fn a_code_from_the_mail_gives_a_new_password_once_and_signs_out_everywhere() {
+    let (shop, ann) = open().await;
+    let old = log_in(&shop, &ann.email, &ann.password).await.expect(200);
+    forgot(&shop, " ANN@example.com").await.expect(202);
+    let code = code(&shop, &ann.email, 1).await;
+    assert_refused(&reset(&shop, "bob@example.com", &code, NEW).await, "for another address");
+    for weak in ["short 1", "12345678", "ann@example.com"] {
+        assert_invalid(&reset(&shop, &ann.email, &code, weak).await, &["newPassword"], weak);
+    }
+    let typed = code.to_lowercase().replace('-', " ");
+    let answer = reset(&shop, "Ann@Example.com", &typed, NEW).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""));
+    assert_refused(&reset(&shop, &ann.email, &code, "one more horse").await, "a second time");
+    assert_eq!(log_in(&shop, &ann.email, &ann.password).await.status, 401);
+    log_in(&shop, &ann.email, NEW).await.expect(200);
+    let refresh = json!({ "refreshToken": old["refreshToken"] });
+    assert_eq!(shop.post("/api/v1/auth/refresh", &refresh).await.status, 401);
+    assert_eq!(shop.get("/api/v1/users/me").bearer(old["accessToken"].as_str().unwrap()).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_answer_does_not_say_whether_there_is_an_account() {
+    needs_bench!("it writes into a database that a server has open, and looks at statements");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let (ann, bob) = (shop.customer("ann").await, shop.customer("bob").await);
+    shop.tamper("accounts", &format!("UPDATE users SET status = 'suspended' WHERE id = {}", bob.id));
+    let work = async |email: &str| {
+        script.record();
+        let answer = forgot(&shop, email).await;
+        let seen = script.recorded();
+        // Not what housekeeping does meanwhile.
+        let own = |sql: &str| sql.contains("u.email = $1") || sql.contains("INSERT INTO reset_codes");
+        let seen = seen.into_iter().filter(|call| call.interface == "sqlite" && own(&call.detail));
+        let statements: Vec<_> = seen.map(|call| call.detail).collect();
+        assert_eq!(statements.len(), 2, "{statements:?}");
+        (answer, statements)
+    };
+    // The first one opens connections.
+    work("warm.up@example.com").await;
+    let (known, statements) = work(&ann.email).await;
+    assert_eq!(known.status, 202, "{}", known.text);
+    for email in ["nobody@example.com", &bob.email, "no address at all"] {
+        let (answer, same) = work(email).await;
+        assert_eq!((answer.status, &answer.text), (known.status, &known.text), "{email}");
+        assert_eq!(same, statements, "{email}");
+        // Neither do wrong codes.
+        for _ in 0..6 {
+            let wrong = reset(&shop, email, "00000-00000", NEW).await;
+            assert_eq!(wrong.text, reset(&shop, &ann.email, "00000-00000", NEW).await.text, "{email}");
+        }
+    }
+    code(&shop, &ann.email, 1).await;
+    shop.settle().await;
+    assert_eq!(shop.value("notifications", "SELECT count(*) FROM mails"), 1, "nobody else has got one");
+}
+
+#[tokio::test]
+async fn a_code_ends_after_ten_minutes_and_after_five_wrong_ones() {
+    needs_bench!("it moves the clock");
+    let (shop, ann) = open().await;
+    forgot(&shop, &ann.email).await.expect(202);
+    let first = code(&shop, &ann.email, 1).await;
+    shop.clock.advance(Duration::from_secs(9 * 60));
+    for _ in 0..4 {
+        assert_refused(&reset(&shop, &ann.email, "00000-00000", NEW).await, "wrong");
+    }
+    shop.clock.advance(Duration::from_secs(61));
+    assert_refused(&reset(&shop, &ann.email, &first, NEW).await, "too late");
+
+    forgot(&shop, &ann.email).await.expect(202);
+    let second = code(&shop, &ann.email, 2).await;
+    assert_refused(&reset(&shop, &ann.email, &first, NEW).await, "the one before");
+    for _ in 0..4 {
+        assert_refused(&reset(&shop, &ann.email, "00000-00000", NEW).await, "wrong");
+    }
+    assert_refused(&reset(&shop, &ann.email, &second, NEW).await, "after five wrong ones");
+    log_in(&shop, &ann.email, &ann.password).await.expect(200);
+
+    // Another one is sent after a minute, and not before.
+    forgot(&shop, &ann.email).await.expect(202);
+    shop.clock.advance(Duration::from_secs(61));
+    forgot(&shop, &ann.email).await.expect(202);
+    let third = code(&shop, &ann.email, 3).await;
+    reset(&shop, &ann.email, &third, NEW).await.expect(204);
+    shop.settle().await;
+    assert_eq!(mails(&shop, &ann.email).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_many_times_at_once_gets_one_mail() {
+    let (shop, ann) = open().await;
+    for answer in join_all((0..10).map(|_| forgot(&shop, &ann.email))).await {
+        answer.expect(202);
+    }
+    let code = code(&shop, &ann.email, 1).await;
+    shop.settle().await;
+    assert_eq!(mails(&shop, &ann.email).len(), 1);
+    reset(&shop, &ann.email, &code, NEW).await.expect(204);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_guesses_at_once_five_are_tried() {
+    let (shop, ann) = open().await;
+    forgot(&shop, &ann.email).await.expect(202);
+    let right = code(&shop, &ann.email, 1).await;
+    let guesses = join_all((0..30).map(|guess| {
+        let (shop, email) = (&shop, &ann.email);
+        async move { reset(shop, email, &format!("00000-{guess:05}"), NEW).await }
+    }));
+    for answer in guesses.await {
+        assert_refused(&answer, "a guess");
+    }
+    assert_eq!(shop.value("accounts", "SELECT tries FROM reset_codes"), 5);
+    assert_refused(&reset(&shop, &ann.email, &right, NEW).await, "after them");
+    log_in(&shop, &ann.email, &ann.password).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_that_comes_many_times_at_once_is_good_for_one() {
+    let (shop, ann) = open().await;
+    forgot(&shop, &ann.email).await.expect(202);
+    let right = code(&shop, &ann.email, 1).await;
+    let resets = (0..8).map(|number| {
+        let (shop, email, right) = (&shop, &ann.email, &right);
+        async move { (number, reset(shop, email, right, &format!("horse number {number}")).await) }
+    });
+    let answers = join_all(resets).await;
+    let done: Vec<_> = answers.iter().filter(|(_, answer)| answer.status == 204).map(|(number, _)| number).collect();
+    assert_eq!(done.len(), 1, "{answers:?}");
+    log_in(&shop, &ann.email, &format!("horse number {}", done[0])).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_mail_is_handed_over_again_until_it_is_there_and_written_once() {
+    needs_bench!("it loses calls between components");
+    for phase in [Phase::Before, Phase::After] {
+        let script = Script::new();
+        let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+        let ann = shop.customer("ann").await;
+        let left = std::sync::atomic::AtomicUsize::new(2);
+        script.rule(move |call| {
+            let lost = call.phase == phase && call.component == "accounts" && call.detail.contains("/internal/mails");
+            let spend = |left: usize| left.checked_sub(1);
+            let order = std::sync::atomic::Ordering::SeqCst;
+            if lost && left.fetch_update(order, order, spend).is_ok() {
+                Verdict::Fail("lost".into())
+            } else {
+                Verdict::Proceed
+            }
+        });
+        forgot(&shop, &ann.email).await.expect(202);
+        let code = code(&shop, &ann.email, 1).await;
+        reset(&shop, &ann.email, &code, NEW).await.expect(204);
+        // Time for the third call.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(mails(&shop, &ann.email).len(), 1, "{phase:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_whose_mail_was_lost_with_its_instance_is_replaced_by_the_next() {
+    needs_bench!("it kills an instance and moves the clock");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let ann = shop.customer("ann").await;
+    script.rule(|call| {
+        let here =
+            call.phase == Phase::Before && call.component == "accounts" && call.detail.contains("/internal/mails");
+        if here { Verdict::Kill } else { Verdict::Proceed }
+    });
+    _ = shop.post("/api/v1/auth/forgot-password", &json!({ "email": ann.email })).send().await;
+    eventually(PATIENCE, "the code is there", async || shop.value("accounts", "SELECT count(*) FROM reset_codes") == 1)
+        .await;
+    shop.settle().await;
+    script.clear();
+    assert!(mails(&shop, &ann.email).is_empty());
+    shop.clock.advance(Duration::from_secs(61));
+    forgot(&shop, &ann.email).await.expect(202);
+    let code = code(&shop, &ann.email, 1).await;
+    reset(&shop, &ann.email, &code, NEW).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_wait_that_others_have_brought_about() {
+    let (shop, ann) = open().await;
+    for _ in 0..5 {
+        assert_eq!(log_in(&shop, &ann.email, "not the password").await.status, 401);
+    }
+    assert_eq!(log_in(&shop, &ann.email, &ann.password).await.status, 429);
+    forgot(&shop, &ann.email).await.expect(202);
+    let code = code(&shop, &ann.email, 1).await;
+    reset(&shop, &ann.email, &code, NEW).await.expect(204);
+    log_in(&shop, &ann.email, NEW).await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_reads_a_code_but_the_one_who_gets_the_mail() {
+    needs_bench!("it moves the clock");
+    let (shop, ann) = open().await;
+    forgot(&shop, &ann.email).await.expect(202);
+    let secret = code(&shop, &ann.email, 1).await;
+    let stored = shop.query("accounts", "SELECT * FROM reset_codes");
+    assert!(!format!("{stored:?}").contains(&secret), "only its hash is kept: {stored:?}");
+    let outbox = shop.query("accounts", "SELECT envelope FROM outbox");
+    assert!(!format!("{outbox:?}").contains(&secret));
+
+    let bob = shop.customer("bob").await;
+    assert_eq!(shop.get("/api/v1/notifications").by(&bob).await.expect(200), json!({ "items": [] }));
+    for reader in [&ann, shop.admin().await] {
+        let list = shop.get("/api/v1/notifications").by(reader).await;
+        assert!(!list.text.contains(&secret), "{}", list.text);
+        let mail = list.expect(200)["items"][0].clone();
+        assert_eq!((&mail["kind"], &mail["to"]), (&json!("password-reset"), &json!(ann.email)));
+        let path = format!("/api/v1/notifications/{}", mail["id"]);
+        let one = shop.get(path.as_str()).by(reader).await;
+        assert!(!one.text.contains(&secret), "{}", one.text);
+        assert_eq!(one.expect(200), mail);
+        assert_problem(&shop.get(path.as_str()).by(&bob).await, 404, "not-found", "somebody else's");
+    }
+    shop.clock.advance(Duration::from_secs(9 * 60));
+    shop.tick("notifications").await;
+    assert_eq!(mails(&shop, &ann.email)[0]["code"], secret.as_str());
+    shop.clock.advance(Duration::from_secs(61));
+    shop.tick("notifications").await;
+    assert_eq!(mails(&shop, &ann.email), [Value::Null], "what has expired is removed");
+    assert_eq!(shop.get("/api/v1/notifications").by(&ann).await.expect(200)["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn mails_that_are_none_are_refused() {
+    needs_bench!("it calls a component as another one would");
+    let (shop, ann) = open().await;
+    let good = json!({ "id": "01890000-0000-7000-8000-000000000000", "kind": "password-reset", "userId": ann.id,
+        "to": ann.email, "code": "x", "expiresAt": "2100-01-01T00:00:00Z" });
+    for (field, value) in [("id", json!("x")), ("kind", json!("poem")), ("to", json!("")), ("expiresAt", json!(5))] {
+        let mut bad = good.clone();
+        bad[field] = value;
+        let answer = shop.internal("notifications", Method::POST, "/internal/mails", Some(&bad)).await;
+        assert_eq!(answer.status, 422, "{field}: {}", answer.text);
+    }
+    let take = async || shop.internal("notifications", Method::POST, "/internal/mails", Some(&good)).await.expect(201);
+    assert_eq!(take().await, take().await);
+    assert_eq!(shop.value("notifications", "SELECT count(*) FROM mails"), 1);
+}
