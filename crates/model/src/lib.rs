@@ -14,7 +14,7 @@ mod time;
 pub use id::{OrderId, PaymentId, ProductId, RefundId, UserId};
 pub use money::{Currency, InvalidCurrency, InvalidMoney, Money};
 pub use order::OrderStatus;
-pub use payment::PaymentStatus;
+pub use payment::{PaymentOperation, PaymentStatus};
 pub use product::ProductStatus;
 pub use role::Role;
 pub use time::Timestamp;

@@ -17,7 +17,7 @@ pub mod variable;
 
 pub use after::after_commit;
 pub use auth::Caller;
-pub use body::{Json, Path, Query};
+pub use body::{Json, Path, Query, RawJson};
 pub use error::{Error, FieldError};
 pub use handler::{delete, get, patch, post, put};
 pub use idempotency::{Answer, Once, Submitted};
