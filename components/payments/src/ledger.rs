@@ -61,12 +61,8 @@ pub(crate) async fn refunded(
     refund: &Refund,
     now: Timestamp,
 ) -> Result<()> {
-    let posting = Posting {
-        name: format!("refund/{}", refund.id),
-        debit: REFUNDS,
-        credit: PROVIDER,
-        amount: refund.amount,
-    };
+    let posting =
+        Posting { name: format!("refund/{}", refund.id), debit: REFUNDS, credit: PROVIDER, amount: refund.amount };
     repository::ledger::post(transaction, payment, &posting, now).await
 }
 

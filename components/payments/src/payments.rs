@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use model::{
-    Currency, Money, OrderId, OrderStatus, PaymentId, PaymentOperation, PaymentStatus, Timestamp, UserId,
-};
+use model::{Currency, Money, OrderId, OrderStatus, PaymentId, PaymentOperation, PaymentStatus, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use store::{Durability, Transaction};
 use uuid::Uuid;

@@ -106,8 +106,7 @@ async fn promise(
     };
     let now = Timestamp::now();
     let refund_key = Uuid::now_v7().to_string();
-    let new =
-        NewRefund { payment_id: payment.id, request_id, amount, refund_key, reason, check_at: now.after(GRACE) };
+    let new = NewRefund { payment_id: payment.id, request_id, amount, refund_key, reason, check_at: now.after(GRACE) };
     Ok(Ok(repository::insert_refund(transaction, new, now).await?))
 }
 
@@ -173,9 +172,7 @@ async fn conclude(refund: &Refund, outcome: Outcome) -> Result<()> {
         let again = Timestamp::now().after(ask_again_after(refund.attempts));
         return repository::look_again_refund(&DATABASE, refund.id, again).await;
     }
-    DATABASE
-        .transaction(Durability::Durable, async |transaction| settle(transaction, refund.id, &outcome).await)
-        .await
+    DATABASE.transaction(Durability::Durable, async |transaction| settle(transaction, refund.id, &outcome).await).await
 }
 
 /// Settles a refund. Only the first to know announces it.
@@ -242,13 +239,11 @@ pub(crate) async fn hear(refund: &Refund, message: &str) -> Result<()> {
         return Err(Error::Unavailable("the payment provider".into()));
     }
     DATABASE
-        .transaction(Durability::Durable, async |transaction| {
-            match state {
-                RefundState::Settled(outcome) if events::write_down_foreign(transaction, message).await? => {
-                    settle(transaction, refund.id, &outcome).await
-                }
-                _ => Ok(()),
+        .transaction(Durability::Durable, async |transaction| match state {
+            RefundState::Settled(outcome) if events::write_down_foreign(transaction, message).await? => {
+                settle(transaction, refund.id, &outcome).await
             }
+            _ => Ok(()),
         })
         .await
 }

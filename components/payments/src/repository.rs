@@ -269,4 +269,3 @@ pub(crate) async fn claim(database: &Database, now: Timestamp, lease: Timestamp,
     let rows = database.execute(Durability::Durable, &claim, params![lease.0, now.0]).await?;
     rows.into_iter().map(Payment::read).collect()
 }
-

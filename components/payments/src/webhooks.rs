@@ -53,18 +53,18 @@ pub(crate) async fn receive(provider: &str, headers: &HeaderMap, body: &[u8]) ->
     }
     let Message { data } =
         serde_json::from_slice(body).map_err(|error| Error::Malformed(format!("not a webhook message: {error}")))?;
-    let payment = match (data.key.or(data.object.and_then(|object| object.metadata.key)), data.payment_id, data.order_id)
-    {
-        (Some(key), ..) => {
-            if let Some(refund) = repository::find_refund_by_key(&DATABASE, &key).await? {
-                return refunds::hear(&refund, &message).await;
+    let payment =
+        match (data.key.or(data.object.and_then(|object| object.metadata.key)), data.payment_id, data.order_id) {
+            (Some(key), ..) => {
+                if let Some(refund) = repository::find_refund_by_key(&DATABASE, &key).await? {
+                    return refunds::hear(&refund, &message).await;
+                }
+                repository::find_by_key(&DATABASE, &key).await?
             }
-            repository::find_by_key(&DATABASE, &key).await?
-        }
-        (None, Some(id), _) => repository::find(&DATABASE, PaymentId(id)).await?,
-        (None, None, Some(id)) => repository::find_by_order(&DATABASE, OrderId(id)).await?,
-        (None, None, None) => None,
-    };
+            (None, Some(id), _) => repository::find(&DATABASE, PaymentId(id)).await?,
+            (None, None, Some(id)) => repository::find_by_order(&DATABASE, OrderId(id)).await?,
+            (None, None, None) => None,
+        };
     match payment {
         Some(payment) => charges::hear(&payment, &message).await,
         // Of the account's other business.

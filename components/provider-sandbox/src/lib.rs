@@ -73,8 +73,14 @@ struct Refund {
 fn charge_ending(token: &str, held: Ending) -> (Ending, bool) {
     let declined = |reason: &str| Ending::Declined(reason.to_owned());
     match token {
-        "tok_visa" | "tok_mastercard" | "tok_refund_declined" | "tok_refund_timeout" | "tok_capture_declined"
-        | "tok_capture_expired" | "tok_capture_timeout" | "tok_void_timeout" => (held, true),
+        "tok_visa"
+        | "tok_mastercard"
+        | "tok_refund_declined"
+        | "tok_refund_timeout"
+        | "tok_capture_declined"
+        | "tok_capture_expired"
+        | "tok_capture_timeout"
+        | "tok_void_timeout" => (held, true),
         "tok_declined" => (declined("card-declined"), true),
         "tok_insufficient_funds" => (declined("insufficient-funds"), true),
         "tok_expired_card" => (declined("expired-card"), true),

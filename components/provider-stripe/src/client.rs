@@ -121,7 +121,11 @@ impl<'a> Client<'a> {
     async fn tell_breaker(&self, well: bool) -> Result<()> {
         let known = self.breaker().await?;
         let mut breaker = known.clone();
-        if well { breaker.succeeded() } else { breaker.failed(now()) }
+        if well {
+            breaker.succeeded()
+        } else {
+            breaker.failed(now())
+        }
         let (before, after) = (known.state(now()), breaker.state(now()));
         if before != after {
             match after {

@@ -138,7 +138,9 @@ mod tests {
     fn a_refund_is_over_or_not() {
         let outcome = |json: &str| format!("{:?}", serde_json::from_str::<Refund>(json).unwrap().outcome());
         assert!(outcome(r#"{"id":"re_1","status":"succeeded"}"#).contains("re_1"));
-        assert!(outcome(r#"{"id":"re_1","status":"failed","failure_reason":"lost_or_stolen_card"}"#).contains("lost-or"));
+        assert!(
+            outcome(r#"{"id":"re_1","status":"failed","failure_reason":"lost_or_stolen_card"}"#).contains("lost-or")
+        );
         for open in [r#"{"id":"re_1","status":"pending"}"#, r#"{"id":"re_1"}"#] {
             assert!(outcome(open).to_lowercase().contains("unknown"), "{open}");
         }

@@ -67,11 +67,8 @@ impl FakeStripe {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State {
-            mood: Mutex::new(Mood::Fine),
-            books: Mutex::default(),
-            requests: AtomicUsize::new(0),
-        });
+        let state =
+            Arc::new(State { mood: Mutex::new(Mood::Fine), books: Mutex::default(), requests: AtomicUsize::new(0) });
         let shared = state.clone();
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -117,7 +114,8 @@ impl FakeStripe {
             };
             let refund = |refund: &Value| {
                 let of = books.intents.iter().find(|intent| intent["id"] == refund["payment_intent"]).unwrap();
-                let entry = json!({ "charge_key": key(of), "amount": refund["amount"], "ending": ending(&refund["status"]) });
+                let entry =
+                    json!({ "charge_key": key(of), "amount": refund["amount"], "ending": ending(&refund["status"]) });
                 (format!("refund/{}", key(refund)), entry)
             };
             books.intents.iter().map(charge).chain(books.refunds.iter().map(refund)).collect()
@@ -138,7 +136,8 @@ impl State {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| "the client has gone")?.to_bytes();
         let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-        let mut form: Form = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+        let mut form: Form =
+            form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         form.extend(form_urlencoded::parse(&body).into_owned());
         let key = header("idempotency-key");
         let work = || match header("authorization").as_deref() == Some(&format!("Bearer {SECRET}")) {
@@ -206,7 +205,8 @@ impl Books {
 
     fn create(&mut self, form: &Form) -> (u16, Value) {
         let token = form.get("payment_method_data[card][token]").or(form.get("payment_method"));
-        let (Some(token), Some(amount)) = (token, form.get("amount").and_then(|amount| amount.parse::<i64>().ok())) else {
+        let (Some(token), Some(amount)) = (token, form.get("amount").and_then(|amount| amount.parse::<i64>().ok()))
+        else {
             return refused(400, "invalid_request_error", "parameter_missing");
         };
         if token == "tok_nobodys" {
@@ -226,7 +226,9 @@ impl Books {
             return refused(404, "invalid_request_error", "resource_missing");
         };
         let next = match (action, intent["status"].as_str().unwrap()) {
-            ("confirm", "requires_confirmation" | "requires_payment_method") if intent["payment_method"] == "tok_declined" => {
+            ("confirm", "requires_confirmation" | "requires_payment_method")
+                if intent["payment_method"] == "tok_declined" =>
+            {
                 intent["status"] = "requires_payment_method".into();
                 intent["last_payment_error"] = json!({ "type": "card_error", "code": "card_declined" });
                 return refused(402, "card_error", "card_declined");
@@ -242,7 +244,8 @@ impl Books {
 
     fn refund(&mut self, form: &Form) -> (u16, Value) {
         let (intent, amount) = (&form["payment_intent"], form["amount"].parse::<i64>().unwrap());
-        let charged = self.intents.iter().find(|known| known["id"] == intent.as_str() && known["status"] == "succeeded");
+        let charged =
+            self.intents.iter().find(|known| known["id"] == intent.as_str() && known["status"] == "succeeded");
         let Some(charged) = charged.and_then(|intent| intent["amount"].as_i64()) else {
             return refused(400, "invalid_request_error", "payment_intent_unexpected_state");
         };

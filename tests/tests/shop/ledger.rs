@@ -78,7 +78,9 @@ async fn the_ledger_is_read_in_pages_by_admins() {
     assert_eq!(of, orders.iter().flat_map(|order| [*order, *order]).collect::<Vec<_>>());
     assert!(entries(&shop, "?orderId=999").await.is_empty());
     assert_problem(&shop.get(LEDGER).by(&ann).await, 403, "forbidden", "by a customer");
-    for (query, status, code) in [("limit=0", 422, "invalid"), ("orderId=x", 400, "malformed"), ("cursor=x", 400, "malformed")] {
+    for (query, status, code) in
+        [("limit=0", 422, "invalid"), ("orderId=x", 400, "malformed"), ("cursor=x", 400, "malformed")]
+    {
         let answer = shop.get(format!("{LEDGER}?{query}")).by(shop.admin().await).await;
         assert_problem(&answer, status, code, query);
     }

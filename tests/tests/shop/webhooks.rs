@@ -144,7 +144,8 @@ async fn what_is_not_signed_rightly_and_lately_changes_nothing() {
     for at in [now - 6 * 60, now + 6 * 60] {
         refused("too far from now", send(&shop, "msg_1", at, &signature(KEY, "msg_1", at, &body), &body)).await;
     }
-    let bare = || shop.request(reqwest::Method::POST, PATH).header("content-type", "application/json").bytes(body.clone());
+    let bare =
+        || shop.request(reqwest::Method::POST, PATH).header("content-type", "application/json").bytes(body.clone());
     refused("no headers", bare()).await;
     refused("no time", bare().header("webhook-id", "msg_1").header("webhook-signature", &good)).await;
     for wrong in ["{}", "[]", "x", r#"{"data":{"key":7}}"#] {

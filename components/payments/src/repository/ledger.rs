@@ -33,21 +33,14 @@ pub(crate) async fn post(
 }
 
 /// Entries with an id above `after`, oldest first: of one order, or all.
-pub(crate) async fn list(
-    database: &Database,
-    order_id: Option<OrderId>,
-    after: i64,
-    limit: u32,
-) -> Result<Vec<Entry>> {
+pub(crate) async fn list(database: &Database, order_id: Option<OrderId>, after: i64, limit: u32) -> Result<Vec<Entry>> {
     const SELECT: &str = "SELECT id, posting, order_id, payment_id, account, amount, currency, created_at FROM ledger";
     let rows = match order_id {
         Some(order_id) => {
             let query = format!("{SELECT} WHERE order_id = $1 AND id > $2 ORDER BY id LIMIT $3");
             database.query(&query, params![order_id.0, after, limit]).await?
         }
-        None => {
-            database.query(&format!("{SELECT} WHERE id > $1 ORDER BY id LIMIT $2"), params![after, limit]).await?
-        }
+        None => database.query(&format!("{SELECT} WHERE id > $1 ORDER BY id LIMIT $2"), params![after, limit]).await?,
     };
     rows.into_iter().map(read).collect()
 }
