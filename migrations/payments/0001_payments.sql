@@ -7,8 +7,9 @@ CREATE TABLE payable_orders (
   closed    BOOLEAN NOT NULL
 );
 
--- At most one payment for each order. charge_key names the charge to the provider, for ever.
--- check_at: when to find out how the charge ended; null while it has not been sent and once it is settled.
+-- At most one payment for each order. charge_key names it to the provider, for ever.
+-- operation: what the provider was asked last, or will be asked first.
+-- check_at: when to find out how that ended; null while it has not been sent and once it is settled.
 CREATE TABLE payments (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,
   order_id         BIGINT NOT NULL UNIQUE,
@@ -20,6 +21,7 @@ CREATE TABLE payments (
   status           TEXT   NOT NULL,
   reason           TEXT,
   charge_key       TEXT   NOT NULL UNIQUE,
+  operation        TEXT   NOT NULL,
   reference        TEXT,
   attempts         BIGINT NOT NULL DEFAULT 0,
   check_at         BIGINT,
@@ -29,9 +31,11 @@ CREATE TABLE payments (
 
 CREATE INDEX payments_to_check ON payments (check_at) WHERE check_at IS NOT NULL;
 
+-- request_id: orders' own name for a refund that they asked for.
 CREATE TABLE refunds (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   payment_id  BIGINT NOT NULL REFERENCES payments (id),
+  request_id  TEXT   UNIQUE,
   amount      BIGINT NOT NULL CHECK (amount > 0),
   status      TEXT   NOT NULL,
   reason      TEXT,
@@ -46,3 +50,20 @@ CREATE TABLE refunds (
 CREATE INDEX refunds_by_payment ON refunds (payment_id, id);
 
 CREATE INDEX refunds_to_check ON refunds (check_at) WHERE check_at IS NOT NULL;
+
+-- The books, in double entry: the amounts of a posting sum to zero. Debits are positive, credits negative.
+-- posting: `capture/<payment>` or `refund/<refund>`. Each is made once, in the transaction that settles what it is named
+-- after; rows are never changed.
+CREATE TABLE ledger (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  posting     TEXT   NOT NULL,
+  order_id    BIGINT NOT NULL,
+  payment_id  BIGINT NOT NULL REFERENCES payments (id),
+  account     TEXT   NOT NULL,
+  amount      BIGINT NOT NULL CHECK (amount <> 0),
+  currency    TEXT   NOT NULL,
+  created_at  BIGINT NOT NULL,
+  UNIQUE (posting, account)
+);
+
+CREATE INDEX ledger_by_order ON ledger (order_id, id);

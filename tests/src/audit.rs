@@ -33,6 +33,7 @@ impl Findings {
 struct Charged {
     taken: i64,
     given_back: i64,
+    held: bool,
 }
 
 struct Order {
@@ -222,7 +223,11 @@ impl Shop {
             let approved = entry["ending"] == "Approved";
             let amount = if approved { int(&entry["amount"]) } else { 0 };
             match key.split_once('/') {
-                Some(("charge", key)) => charged.entry(key.to_owned()).or_default().taken += amount,
+                Some(("charge", key)) => {
+                    let charge = charged.entry(key.to_owned()).or_default();
+                    charge.taken += amount;
+                    charge.held |= entry["ending"] == "Authorized";
+                }
                 Some(("refund", _)) => {
                     charged.entry(text(&entry["charge_key"])).or_default().given_back += amount;
                 }
@@ -250,9 +255,32 @@ impl Shop {
         rows.into_iter().map(payment).collect()
     }
 
+    /// The sums of the ledger's accounts by order. Every posting has two entries that sum to zero, and so does the whole.
+    fn ledger(&self, findings: &mut Findings) -> BTreeMap<i64, BTreeMap<String, i64>> {
+        let askew = "SELECT posting, count(*), sum(amount) FROM ledger GROUP BY posting, order_id, payment_id, currency \
+             HAVING count(*) <> 2 OR sum(amount) <> 0";
+        for row in self.query("payments", askew) {
+            findings.0.push(format!("the ledger: {} has {} entries that sum to {}", row[0], row[1], row[2]));
+        }
+        let mut ledger: BTreeMap<i64, BTreeMap<String, i64>> = BTreeMap::new();
+        for row in self.query("payments", "SELECT order_id, account, sum(amount) FROM ledger GROUP BY 1, 2") {
+            ledger.entry(int(&row[0])).or_default().insert(text(&row[1]), int(&row[2]));
+        }
+        for (order, accounts) in &ledger {
+            let sum: i64 = accounts.values().sum();
+            findings.check(sum == 0, || format!("the ledger: order {order} sums to {sum}: {accounts:?}"));
+            let known = accounts.keys().all(|account| ["provider", "revenue", "refunds"].contains(&account.as_str()));
+            findings.check(known, || format!("the ledger: order {order} has unknown accounts: {accounts:?}"));
+        }
+        let total: i64 = ledger.values().flat_map(BTreeMap::values).sum();
+        findings.check(total == 0, || format!("the ledger sums to {total}"));
+        ledger
+    }
+
     fn audit_money(&self, findings: &mut Findings, orders: &[Order], allowed: &[Allow]) {
         let mut charged = self.charged(findings);
         let mut payments = self.payments();
+        let mut ledger = self.ledger(findings);
         let declined = self.query("payments", "SELECT DISTINCT payment_id FROM refunds WHERE status = 'failed'");
         findings.check(declined.is_empty() || allowed.contains(&Allow::DeclinedRefunds), || {
             format!("refunds of the payments {declined:?} were declined")
@@ -275,6 +303,10 @@ impl Shop {
             check(!unknown || unknown_is_fine, "its ending is not known");
             check(matches!(paid, "succeeded" | "refunded") == (money.taken > 0) || *total == 0, "the payment is wrong");
             check(money.taken == 0 || money.taken == *total, "that is not what it costs");
+            let books = ledger.remove(id).unwrap_or_default();
+            let of = |account: &str| books.get(account).copied().unwrap_or(0);
+            let posted = (of("revenue"), of("refunds"), of("provider"));
+            check(posted == (-money.taken, money.given_back, kept), "the ledger has other sums");
             match &payment {
                 Some(payment) if money.taken > 0 => {
                     check(payment.amount == money.taken, "payments has another amount");
@@ -293,12 +325,14 @@ impl Shop {
                 "failed" | "cancelled" => {
                     let kept_by_provider = allowed.contains(&Allow::DeclinedRefunds) && !declined.is_empty();
                     check(kept == 0 || kept_by_provider, "money is kept for an order that is over");
+                    check(!money.held, "money is held for an order that is over");
                     check(paid != "pending" || unknown && unknown_is_fine, "its payment is still open");
                 }
                 _ => check(false, "it does not end"),
             }
         }
         findings.check(payments.is_empty(), || format!("payments of no order: {:?}", payments.keys()));
+        findings.check(ledger.is_empty(), || format!("the ledger knows orders that are none: {:?}", ledger.keys()));
         let stray: Vec<_> = charged.iter().filter(|(_, money)| money.taken != 0).map(|(key, _)| key).collect();
         findings.check(stray.is_empty(), || format!("the provider has charges that payments does not know: {stray:?}"));
     }

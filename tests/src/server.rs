@@ -35,11 +35,18 @@ pub(crate) struct Manifest {
     pub(crate) ticking: Vec<String>,
     pub(crate) databases: Vec<String>,
     pub(crate) stores: Vec<String>,
+    /// Its text, when it is not that of the shop itself.
+    changed: Option<String>,
 }
 
 impl Manifest {
-    pub(crate) fn read() -> Self {
-        let text = fs::read_to_string(workspace().join("spin.toml")).unwrap();
+    /// That of the shop with `changes`: lines, each there once, and what stands there instead.
+    pub(crate) fn read(changes: &[(String, String)]) -> Self {
+        let mut text = fs::read_to_string(workspace().join("spin.toml")).unwrap();
+        for (from, to) in changes {
+            assert_eq!(text.matches(from.as_str()).count(), 1, "spin.toml must have this once: {from}");
+            text = text.replace(from.as_str(), to);
+        }
         let manifest: toml::Table = toml::from_str(&text).unwrap();
         let components = manifest["component"].as_table().unwrap();
         let labels = |grant: &str| {
@@ -59,7 +66,17 @@ impl Manifest {
             ticking: ticking.map(|(id, _)| id.clone()).collect(),
             databases: labels("sqlite_databases"),
             stores: labels("key_value_stores"),
+            changed: (!changes.is_empty()).then_some(text),
         }
+    }
+
+    /// Where it is: that of the shop itself, or a changed copy beside the data.
+    fn path(&self, data: &Path) -> PathBuf {
+        let Some(text) = &self.changed else { return workspace().join("spin.toml") };
+        let sources = format!("source = \"{}/", workspace().display());
+        let path = data.join("spin.toml");
+        fs::write(&path, text.replace("source = \"", &sources)).unwrap();
+        path
     }
 }
 
@@ -86,11 +103,11 @@ static STARTING: Mutex<()> = Mutex::const_new(());
 
 impl Server {
     pub(crate) async fn start(settings: Settings<'_>, manifest: &Manifest) -> Self {
-        if on_spin() { Self::spin(&settings, manifest) } else { Self::bench(settings).await }
+        if on_spin() { Self::spin(&settings, manifest) } else { Self::bench(settings, manifest).await }
     }
 
-    async fn bench(settings: Settings<'_>) -> Self {
-        let mut options = Options::new(workspace());
+    async fn bench(settings: Settings<'_>, manifest: &Manifest) -> Self {
+        let mut options = Options::new(manifest.path(settings.data));
         options.runtime_config = Some(workspace().join("runtime-config.toml"));
         options.data_root = Some(settings.data.to_owned());
         options.state_dir = settings.data.join("state");
@@ -111,7 +128,7 @@ impl Server {
         let config = settings.data.join("runtime-config.toml");
         fs::write(&config, runtime_config(settings.data, manifest)).unwrap();
         let mut command = Command::new("spin");
-        command.arg("up").arg("--from").arg(workspace().join("spin.toml"));
+        command.arg("up").arg("--from").arg(manifest.path(settings.data));
         command.args(["--listen", &address]).arg("--runtime-config-file").arg(config);
         command.arg("--state-dir").arg(settings.data.join("state")).arg("--log-dir").arg(settings.data.join("logs"));
         for (name, value) in &settings.variables {

@@ -2,13 +2,17 @@
 
 mod api {
     pub(crate) mod v1;
+    pub(crate) mod webhooks;
 }
+mod charges;
+mod ledger;
 mod payment;
 mod payments;
 mod provider;
 mod reactions;
 mod refunds;
 mod repository;
+mod webhooks;
 
 use axum::Router;
 use events::Envelope;
@@ -29,7 +33,7 @@ impl web::Service for Payments {
     const DATABASE: Option<&'static Database> = Some(&DATABASE);
 
     fn routes() -> Router {
-        api::v1::routes()
+        api::v1::routes().merge(api::webhooks::routes())
     }
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {
@@ -37,7 +41,7 @@ impl web::Service for Payments {
     }
 
     async fn tick() -> web::Result<()> {
-        payments::find_out_unknown().await?;
+        charges::find_out_unknown().await?;
         refunds::find_out_unknown().await
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use model::{Money, PaymentStatus, Timestamp};
+use model::{Money, PaymentOperation, PaymentStatus, Timestamp};
 
 /// How long the instance that sends a charge may take before others look up what became of it.
 pub(crate) const GRACE: Duration = Duration::from_secs(15);
@@ -23,6 +23,45 @@ pub(crate) fn ask_again_after(attempts: u32) -> Duration {
     let hour = Duration::from_secs(60 * 60);
     let delays = ExponentialBuilder::new().with_jitter().with_min_delay(Duration::from_secs(1)).with_max_delay(hour);
     delays.without_max_times().build().nth(usize::try_from(attempts.min(20)).unwrap_or(20)).unwrap_or(hour)
+}
+
+/// The statuses from which a payment may come to this one. What the provider says comes more than once, and late:
+/// whatever does not follow from where the payment is by now is old news. Money that is taken is never old news.
+pub(crate) const fn before(status: PaymentStatus) -> &'static [PaymentStatus] {
+    use PaymentStatus::{Authorized, Failed, Pending, Refunded, Succeeded, Voided};
+    match status {
+        // Failed: it was given up, and arrived after all.
+        Authorized => &[Pending, Failed],
+        Succeeded => &[Pending, Authorized, Failed, Voided],
+        Failed | Voided => &[Pending, Authorized],
+        Pending | Refunded => &[],
+    }
+}
+
+/// What a wish to capture or to void a payment comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// It must be sent to the provider.
+    New,
+    /// It has been sent, and has not ended.
+    UnderWay,
+    /// It was fulfilled before.
+    Fulfilled,
+    /// The payment is not in a state for it.
+    Refused,
+}
+
+/// What a wish to `capture` or to `void` comes to for a payment with this status, when `out` is what the provider is
+/// being asked about it.
+pub(crate) fn wish(operation: PaymentOperation, status: PaymentStatus, out: Option<PaymentOperation>) -> Wish {
+    use PaymentOperation::{Capture, Void};
+    use PaymentStatus::{Authorized, Refunded, Succeeded, Voided};
+    match (operation, status, out) {
+        (Capture | Void, Authorized, None) => Wish::New,
+        (Capture | Void, Authorized, Some(out)) if out == operation => Wish::UnderWay,
+        (Capture, Succeeded | Refunded, _) | (Void, Voided, _) => Wish::Fulfilled,
+        _ => Wish::Refused,
+    }
 }
 
 /// Why no refund can be made.
@@ -76,9 +115,38 @@ mod tests {
     #[test]
     fn only_money_that_was_taken_can_be_given_back() {
         let ten = Money::from_minor(1000);
-        for status in [PaymentStatus::Pending, PaymentStatus::Failed, PaymentStatus::Refunded] {
-            assert_eq!(refundable(status, ten, Money::ZERO, None), Err(NotRefundable::NothingLeft), "{status}");
+        for status in PaymentStatus::ALL.iter().filter(|status| **status != PaymentStatus::Succeeded) {
+            assert_eq!(refundable(*status, ten, Money::ZERO, None), Err(NotRefundable::NothingLeft), "{status}");
         }
+    }
+
+    #[test]
+    fn money_that_was_taken_is_known_for_ever_and_nothing_is_pending_twice() {
+        for status in PaymentStatus::ALL {
+            let before = before(*status);
+            assert!(!before.contains(&PaymentStatus::Succeeded), "{status}");
+            assert!(!before.contains(&PaymentStatus::Refunded), "{status}");
+            assert!(!before.contains(status), "{status}: announced twice");
+        }
+        assert!(before(PaymentStatus::Pending).is_empty());
+    }
+
+    #[test]
+    fn only_what_is_held_is_captured_or_voided_and_only_one_of_them() {
+        use PaymentOperation::{Capture, Void};
+        for operation in [Capture, Void] {
+            for status in PaymentStatus::ALL {
+                let held = *status == PaymentStatus::Authorized;
+                assert_eq!(wish(operation, *status, None) == Wish::New, held, "{operation} {status}");
+            }
+            assert_eq!(wish(operation, PaymentStatus::Authorized, Some(operation)), Wish::UnderWay);
+        }
+        assert_eq!(wish(Capture, PaymentStatus::Authorized, Some(Void)), Wish::Refused);
+        assert_eq!(wish(Void, PaymentStatus::Authorized, Some(Capture)), Wish::Refused);
+        assert_eq!(wish(Capture, PaymentStatus::Succeeded, None), Wish::Fulfilled);
+        assert_eq!(wish(Void, PaymentStatus::Voided, None), Wish::Fulfilled);
+        assert_eq!(wish(Void, PaymentStatus::Succeeded, None), Wish::Refused);
+        assert_eq!(wish(Capture, PaymentStatus::Voided, None), Wish::Refused);
     }
 
     proptest! {

@@ -1,30 +1,21 @@
-//! The use cases of payments: what happens in one transaction, and which events it emits.
-//!
-//! A charge has a key that is on disk before the provider is asked. Whoever finds a charge whose ending is not known,
-//! this instance after a silence or another one after a crash, looks it up by that key before asking again.
+//! The use cases of payments: what happens in one transaction, and what is sent to the provider after it.
 
 use std::time::Duration;
 
 use http::StatusCode;
-use model::{
-    Currency, Money, OrderId, OrderStatus, PaymentId, PaymentStatus, Timestamp, UserId,
-    event::{PaymentFailed, PaymentSucceeded},
-};
+use model::{Currency, Money, OrderId, OrderStatus, PaymentId, PaymentOperation, PaymentStatus, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use store::{Durability, Transaction};
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Result, Service, client};
+use web::{Answer, Caller, Error, Once, Result, client};
 
 use crate::{
-    DATABASE, Payments,
-    payment::{GRACE, ask_again_after, may_still_arrive},
-    provider::{self, ChargeRequest, Finding, Outcome},
+    DATABASE, charges,
+    payment::{GRACE, Wish, wish},
     refunds::{self, RefundView},
     repository::{self, NewPayment, PayableOrder, Payment},
 };
 
-/// Charges of unknown ending that one tick asks about.
-const UNKNOWN_PER_TICK: u32 = 20;
 /// How long a repeated request waits for the first one to end.
 const WAIT_FOR_TWIN: Duration = Duration::from_secs(3);
 
@@ -38,6 +29,9 @@ pub(crate) struct PaymentView {
     status: PaymentStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// `capture` or `void`, while the provider has not answered that yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_operation: Option<PaymentOperation>,
     amount: Money,
     currency: Currency,
     refunded_amount: Money,
@@ -48,14 +42,21 @@ pub(crate) struct PaymentView {
 
 const NOT_FOUND: Error = Error::not_found("payment");
 
+/// What the provider is being asked about a payment.
+fn out(payment: &Payment) -> Option<PaymentOperation> {
+    payment.check_at.map(|_| payment.operation)
+}
+
 async fn view(payment: Payment) -> Result<PaymentView> {
     let refunds = repository::refunds_of(&DATABASE, payment.id).await?;
+    let pending_operation = out(&payment).filter(|_| payment.status == PaymentStatus::Authorized);
     Ok(PaymentView {
         id: payment.id,
         order_id: payment.order_id,
         user_id: payment.user_id,
         status: payment.status,
         reason: payment.reason,
+        pending_operation,
         amount: payment.amount,
         currency: payment.currency,
         refunded_amount: payment.refunded,
@@ -91,9 +92,15 @@ struct Begun {
     id: PaymentId,
 }
 
-/// Pays an order: at once when its stock is reserved, otherwise as soon as it is. A declined card is a payment that
-/// failed, not an error.
-pub(crate) async fn pay(caller: &Caller, once: &Once, order_id: OrderId, token: &str) -> Result<Answer> {
+/// Pays an order, or has the money held for it: at once when its stock is reserved, otherwise as soon as it is. A
+/// declined card is a payment that failed, not an error.
+pub(crate) async fn pay(
+    caller: &Caller,
+    once: &Once,
+    order_id: OrderId,
+    token: &str,
+    operation: PaymentOperation,
+) -> Result<Answer> {
     let begun = match once.answered(&DATABASE, Some(caller)).await? {
         Some(answer) => answer,
         None => {
@@ -104,7 +111,7 @@ pub(crate) async fn pay(caller: &Caller, once: &Once, order_id: OrderId, token: 
                     match once.answered_in(transaction, Some(caller)).await? {
                         Some(answer) => Ok(answer),
                         None => {
-                            let id = begin(transaction, order_id, &order, token).await?;
+                            let id = begin(transaction, order_id, &order, token, operation).await?;
                             once.answer(transaction, Some(caller), StatusCode::CREATED, &Begun { id }).await
                         }
                     }
@@ -117,14 +124,20 @@ pub(crate) async fn pay(caller: &Caller, once: &Once, order_id: OrderId, token: 
     if begun.is_replay() {
         wait_for_twin(id).await?;
     } else if payment.check_at.is_some() {
-        charge(&payment).await?;
+        charges::send(&payment).await?;
     }
     let settled = repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?;
     begun.with_body(&view(settled).await?)
 }
 
 /// Writes down a payment that is about to be sent, or that waits for the order's stock.
-async fn begin(transaction: &Transaction, order_id: OrderId, summary: &OrderSummary, token: &str) -> Result<PaymentId> {
+async fn begin(
+    transaction: &Transaction,
+    order_id: OrderId,
+    summary: &OrderSummary,
+    token: &str,
+    operation: PaymentOperation,
+) -> Result<PaymentId> {
     let now = Timestamp::now();
     let known = repository::order_in(transaction, order_id).await?;
     let waiting = matches!(summary.status, OrderStatus::Pending | OrderStatus::Reserved);
@@ -137,14 +150,14 @@ async fn begin(transaction: &Transaction, order_id: OrderId, summary: &OrderSumm
         }
         _ => return Err(Error::Conflict("not-payable", format!("the order is {}", summary.status))),
     };
-    let new = NewPayment { order: &order, token, charge_key: Uuid::now_v7().to_string(), check_at };
+    let new = NewPayment { order: &order, token, charge_key: Uuid::now_v7().to_string(), operation, check_at };
     match repository::insert(transaction, new, now).await? {
         Some(payment) => Ok(payment.id),
         None => Err(Error::Conflict("payment-exists", "the order has a payment".into())),
     }
 }
 
-/// Waits a little while another request is charging the payment.
+/// Waits a little while another request has the provider asked about the payment.
 async fn wait_for_twin(id: PaymentId) -> Result<()> {
     let deadline = std::time::Instant::now() + WAIT_FOR_TWIN;
     while std::time::Instant::now() < deadline {
@@ -157,79 +170,44 @@ async fn wait_for_twin(id: PaymentId) -> Result<()> {
     Ok(())
 }
 
-/// Starts what must be sent to the provider now that `transaction` is about to commit.
-pub(crate) fn charge_after(transaction: &Transaction, payment: Payment) {
-    web::after_commit(transaction, async move {
-        if let Err(error) = charge(&payment).await {
-            // A tick finds it.
-            eprintln!("error: charge of payment {}: {error}", payment.id);
-        }
-    });
+/// Takes the money that is held. Again changes nothing.
+pub(crate) async fn capture(id: PaymentId) -> Result<PaymentView> {
+    operate(id, PaymentOperation::Capture, "not-capturable").await
 }
 
-/// Sends a charge and writes down how it ended.
-async fn charge(payment: &Payment) -> Result<()> {
-    let outcome = match u64::try_from(payment.amount.minor()) {
-        // Nothing to pay: nobody needs to be asked.
-        Ok(0) => Outcome::Approved(String::new()),
-        Ok(amount) => {
-            provider::charge(ChargeRequest {
-                key: payment.charge_key.clone(),
-                token: payment.token.clone(),
-                amount,
-                currency: payment.currency.to_string(),
-                description: format!("order/{}", payment.order_id),
-            })
-            .await
-        }
-        Err(_) => return Err(Error::Internal(format!("payment {}: negative amount", payment.id))),
-    };
-    conclude(payment, outcome).await
+/// Lets go the money that is held: its order fails. Again changes nothing.
+pub(crate) async fn void(id: PaymentId) -> Result<PaymentView> {
+    operate(id, PaymentOperation::Void, "not-voidable").await
 }
 
-/// Writes down how a charge ended. Only the first to know announces it.
-async fn conclude(payment: &Payment, outcome: Outcome) -> Result<()> {
-    let now = Timestamp::now();
-    let (status, reference, reason) = match &outcome {
-        Outcome::Approved(reference) => (PaymentStatus::Succeeded, Some(reference.as_str()), None),
-        Outcome::Declined(reason) => (PaymentStatus::Failed, None, Some(reason.as_str())),
-        Outcome::Unknown => {
-            let again = now.after(ask_again_after(payment.attempts));
-            return repository::look_again(&DATABASE, payment.id, again).await;
-        }
-    };
-    DATABASE
+/// Captures or voids, once: of requests that come at the same time one asks the provider, and the others wait for it.
+async fn operate(id: PaymentId, operation: PaymentOperation, refused: &'static str) -> Result<PaymentView> {
+    let begun = DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let settled = match repository::settle(transaction, payment.id, status, reference, reason, now).await? {
-                Some(settled) => Some(settled),
-                // Somebody else was first, or had given it up: money that was taken all the same must not be forgotten.
-                None => match reference {
-                    Some(reference) => repository::settle_late(transaction, payment.id, reference, now).await?,
-                    None => None,
-                },
-            };
-            match settled {
-                Some(settled) => announce(transaction, &settled).await,
-                None => Ok(()),
+            let payment = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
+            let out = out(&payment);
+            let wish = wish(operation, payment.status, out);
+            if wish == Wish::Refused {
+                let why = match out {
+                    Some(out) if payment.status == PaymentStatus::Authorized => format!("its {out} is under way"),
+                    _ => format!("the payment is {}", payment.status),
+                };
+                return Err(Error::Conflict(refused, why));
             }
+            let now = Timestamp::now();
+            let ours = match wish {
+                Wish::New => repository::operate(transaction, id, operation, now.after(GRACE), now).await?,
+                _ => None,
+            };
+            Ok((wish, ours))
         })
-        .await
-}
-
-/// Tells the shop how a payment ended. Money that came for an order that is over goes back.
-async fn announce(transaction: &Transaction, payment: &Payment) -> Result<()> {
-    let Payment { id: payment_id, order_id, amount, currency, .. } = *payment;
-    if payment.status == PaymentStatus::Succeeded {
-        let event = PaymentSucceeded { payment_id, order_id, amount, currency };
-        events::emit(transaction, Payments::NAME, &event).await?;
-        if repository::order_in(transaction, order_id).await?.is_some_and(|order| order.closed) {
-            refunds::give_back(transaction, payment).await?;
-        }
-        Ok(())
-    } else {
-        let reason = payment.reason.clone().unwrap_or_default();
-        Ok(events::emit(transaction, Payments::NAME, &PaymentFailed { payment_id, order_id, reason }).await?)
+        .await?;
+    match begun {
+        (_, Some(payment)) => charges::send(&payment).await?,
+        (Wish::UnderWay, None) => wait_for_twin(id).await?,
+        _ => {}
     }
+    view(repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?).await
 }
 
 /// An order may be paid: charges the token that came with it, or the payment that was waiting for it.
@@ -245,20 +223,21 @@ pub(crate) async fn order_reserved(transaction: &Transaction, order: &PayableOrd
         None => match token {
             Some(token) => {
                 let charge_key = Uuid::now_v7().to_string();
-                let new = NewPayment { order: &order, token, charge_key, check_at: Some(check_at) };
+                let operation = PaymentOperation::Charge;
+                let new = NewPayment { order: &order, token, charge_key, operation, check_at: Some(check_at) };
                 repository::insert(transaction, new, now).await?
             }
             None => None,
         },
     };
     if let Some(payment) = payment {
-        charge_after(transaction, payment);
+        charges::send_after(transaction, payment);
     }
     Ok(())
 }
 
-/// An order is over: no money may be kept for it. A charge that is out right now goes back when it turns out to have
-/// taken money.
+/// An order is over: no money may be kept or held for it. What the provider is being asked right now goes back when it
+/// turns out to have moved money.
 pub(crate) async fn order_ended(
     transaction: &Transaction,
     order_id: OrderId,
@@ -266,58 +245,11 @@ pub(crate) async fn order_ended(
     reason: &str,
 ) -> Result<()> {
     repository::close_order(transaction, order_id, user_id).await?;
-    match repository::find_by_order_in(transaction, order_id).await? {
-        Some(payment) if payment.status == PaymentStatus::Succeeded => refunds::give_back(transaction, &payment).await,
-        Some(payment) if payment.status == PaymentStatus::Pending && payment.check_at.is_none() => {
-            give_up(transaction, payment.id, reason).await
-        }
+    let Some(payment) = repository::find_by_order_in(transaction, order_id).await? else { return Ok(()) };
+    match payment.status {
+        PaymentStatus::Succeeded => refunds::give_back(transaction, &payment).await,
+        PaymentStatus::Authorized => charges::let_go(transaction, payment.id).await,
+        PaymentStatus::Pending if payment.check_at.is_none() => charges::give_up(transaction, payment.id, reason).await,
         _ => Ok(()),
-    }
-}
-
-/// Ends a payment that has taken nothing and never will.
-async fn give_up(transaction: &Transaction, id: PaymentId, reason: &str) -> Result<()> {
-    let settled =
-        repository::settle(transaction, id, PaymentStatus::Failed, None, Some(reason), Timestamp::now()).await?;
-    match settled {
-        Some(payment) => announce(transaction, &payment).await,
-        None => Ok(()),
-    }
-}
-
-/// Finds out how charges ended that nobody has heard of: the provider was silent, or the instance died.
-pub(crate) async fn find_out_unknown() -> Result<()> {
-    let now = Timestamp::now();
-    for payment in repository::claim(&DATABASE, now, now.after(GRACE), UNKNOWN_PER_TICK).await? {
-        match provider::look_up(payment.charge_key.clone()).await {
-            Finding::Settled(outcome) => conclude(&payment, outcome).await?,
-            Finding::Missing => send_again(&payment).await?,
-        }
-    }
-    Ok(())
-}
-
-/// The provider has never heard of the charge: it is sent again under its key, unless the order is over. Then it is given
-/// up, but only when the first one cannot be on its way any more: that would be money that nobody gives back.
-async fn send_again(payment: &Payment) -> Result<()> {
-    let now = Timestamp::now();
-    let may_arrive = may_still_arrive(payment.updated_at, now);
-    let over = DATABASE
-        .transaction(Durability::Durable, async |transaction| {
-            let over = repository::order_in(transaction, payment.order_id).await?.is_some_and(|order| order.closed);
-            if !over {
-                repository::sent_again(transaction, payment.id, now).await?;
-            } else if !may_arrive {
-                give_up(transaction, payment.id, "the order is over").await?;
-            }
-            Ok::<_, Error>(over)
-        })
-        .await?;
-    if !over {
-        charge(payment).await
-    } else if may_arrive {
-        repository::look_again(&DATABASE, payment.id, now.after(ask_again_after(payment.attempts))).await
-    } else {
-        Ok(())
     }
 }

@@ -11,5 +11,6 @@ mod wit {
     });
 }
 pub(crate) use wit::bodega::payments::provider::{
-    ChargeRequest, Finding, Outcome, RefundRequest, charge, look_up, refund,
+    ChargeRequest, ChargeState, Outcome, RefundRequest, RefundState, authorize, capture, charge, look_up_charge,
+    look_up_refund, refund, void,
 };

@@ -1,17 +1,20 @@
 //! What payments do when something happened to an order.
 
 use events::Envelope;
-use model::event::{OrderCancelled, OrderFailed, OrderReserved};
+use model::event::{OrderCancelled, OrderFailed, OrderReserved, RefundRequested};
 use store::Transaction;
 use web::Result;
 
-use crate::{payments, repository::PayableOrder};
+use crate::{payments, refunds, repository::PayableOrder};
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     if let Some(reserved) = event.read::<OrderReserved>() {
         let OrderReserved { order_id, user_id, total, currency, payment_token } = reserved?;
         let order = PayableOrder { order_id, user_id, amount: total, currency, closed: false };
         return payments::order_reserved(transaction, &order, payment_token.as_deref()).await;
+    }
+    if let Some(requested) = event.read::<RefundRequested>() {
+        return refunds::requested(transaction, &requested?).await;
     }
     if let Some(cancelled) = event.read::<OrderCancelled>() {
         let OrderCancelled { order_id, user_id, reason, .. } = cancelled?;

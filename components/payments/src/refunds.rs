@@ -1,17 +1,20 @@
 //! Refunds: the same care as for charges, in the other direction.
 
 use http::StatusCode;
-use model::{Currency, Money, PaymentId, PaymentStatus, RefundId, Timestamp, event::PaymentRefunded};
+use model::{
+    Currency, Money, PaymentId, PaymentStatus, RefundId, Timestamp,
+    event::{PaymentRefunded, RefundFailed, RefundRequested},
+};
 use serde::{Deserialize, Serialize};
 use store::{Durability, Transaction};
 use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Result, Service};
 
 use crate::{
-    DATABASE, Payments,
+    DATABASE, Payments, ledger,
     payment::{GRACE, NotRefundable, ask_again_after, refundable},
-    provider::{self, Finding, Outcome, RefundRequest},
-    repository::{self, Payment, Refund},
+    provider::{self, Outcome, RefundRequest, RefundState},
+    repository::{self, NewRefund, Payment, Refund},
 };
 
 /// Refunds of unknown ending that one tick asks about.
@@ -67,7 +70,7 @@ pub(crate) async fn refund(
                 return Ok(answer);
             }
             let payment = repository::find_in(transaction, id).await?.ok_or(Error::not_found("payment"))?;
-            let refund = promise(transaction, &payment, amount, reason).await?.map_err(|why| match why {
+            let refund = promise(transaction, &payment, None, amount, reason).await?.map_err(|why| match why {
                 NotRefundable::NothingLeft => {
                     Error::Conflict("nothing-to-refund", format!("the payment is {}", payment.status))
                 }
@@ -92,6 +95,7 @@ pub(crate) async fn refund(
 async fn promise(
     transaction: &Transaction,
     payment: &Payment,
+    request_id: Option<Uuid>,
     amount: Option<Money>,
     reason: Option<&str>,
 ) -> Result<Result<Refund, NotRefundable>> {
@@ -101,22 +105,53 @@ async fn promise(
         Err(why) => return Ok(Err(why)),
     };
     let now = Timestamp::now();
-    let key = Uuid::now_v7().to_string();
-    let check_at = now.after(GRACE);
-    Ok(Ok(repository::insert_refund(transaction, payment.id, amount, key, reason, check_at, now).await?))
+    let refund_key = Uuid::now_v7().to_string();
+    let new = NewRefund { payment_id: payment.id, request_id, amount, refund_key, reason, check_at: now.after(GRACE) };
+    Ok(Ok(repository::insert_refund(transaction, new, now).await?))
 }
 
 /// Gives back all that is left of a payment whose order is over.
 pub(crate) async fn give_back(transaction: &Transaction, payment: &Payment) -> Result<()> {
-    let Ok(refund) = promise(transaction, payment, None, Some("the order is over")).await? else { return Ok(()) };
-    let payment = payment.clone();
+    if let Ok(refund) = promise(transaction, payment, None, None, Some("the order is over")).await? {
+        send_after(transaction, payment.clone(), refund);
+    }
+    Ok(())
+}
+
+/// Orders want money of a paid order to go back: it does, once for each name, or they are told why not.
+pub(crate) async fn requested(transaction: &Transaction, request: &RefundRequested) -> Result<()> {
+    let RefundRequested { order_id, request_id, amount, ref reason } = *request;
+    if repository::is_requested(transaction, request_id).await? {
+        return Ok(());
+    }
+    let payment = repository::find_by_order_in(transaction, order_id).await?;
+    let promised = match &payment {
+        Some(payment) if amount > Money::ZERO => {
+            promise(transaction, payment, Some(request_id), Some(amount), Some(reason)).await?
+        }
+        _ => Err(NotRefundable::NothingLeft),
+    };
+    match (payment, promised) {
+        (Some(payment), Ok(refund)) => send_after(transaction, payment, refund),
+        (_, refused) => {
+            let reason = match refused {
+                Err(NotRefundable::TooMuch(left)) => format!("only {left} are left"),
+                _ => "there is nothing to give back".into(),
+            };
+            events::emit(transaction, Payments::NAME, &RefundFailed { order_id, request_id, reason }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Sends a refund to the provider now that `transaction` is about to commit.
+fn send_after(transaction: &Transaction, payment: Payment, refund: Refund) {
     web::after_commit(transaction, async move {
         if let Err(error) = send(&payment, &refund).await {
             // A tick finds it.
             eprintln!("error: refund {}: {error}", refund.id);
         }
     });
-    Ok(())
 }
 
 async fn send(payment: &Payment, refund: &Refund) -> Result<()> {
@@ -131,35 +166,34 @@ async fn send(payment: &Payment, refund: &Refund) -> Result<()> {
     conclude(refund, outcome).await
 }
 
-/// Writes down how a refund ended. Only the first to know announces it.
+/// Writes down how a refund ended.
 async fn conclude(refund: &Refund, outcome: Outcome) -> Result<()> {
+    if let Outcome::Unknown = outcome {
+        let again = Timestamp::now().after(ask_again_after(refund.attempts));
+        return repository::look_again_refund(&DATABASE, refund.id, again).await;
+    }
+    DATABASE.transaction(Durability::Durable, async |transaction| settle(transaction, refund.id, &outcome).await).await
+}
+
+/// Settles a refund. Only the first to know announces it.
+async fn settle(transaction: &Transaction, id: RefundId, outcome: &Outcome) -> Result<()> {
     let now = Timestamp::now();
-    let (status, reference, reason) = match &outcome {
+    let (status, reference, reason) = match outcome {
         Outcome::Approved(reference) => (PaymentStatus::Succeeded, Some(reference.as_str()), None),
         Outcome::Declined(reason) => (PaymentStatus::Failed, None, Some(reason.as_str())),
-        Outcome::Unknown => {
-            let again = now.after(ask_again_after(refund.attempts));
-            return repository::look_again_refund(&DATABASE, refund.id, again).await;
-        }
+        Outcome::Unknown => return Ok(()),
     };
-    DATABASE
-        .transaction(Durability::Durable, async |transaction| {
-            let settled = repository::settle_refund(transaction, refund.id, status, reference, reason, now).await?;
-            match settled {
-                Some(refund) if refund.status == PaymentStatus::Succeeded => announce(transaction, &refund, now).await,
-                Some(refund) => {
-                    eprintln!("refund {} was declined: {:?}", refund.id, refund.reason);
-                    Ok(())
-                }
-                None => Ok(()),
-            }
-        })
-        .await
+    match repository::settle_refund(transaction, id, status, reference, reason, now).await? {
+        Some(refund) if refund.status == PaymentStatus::Succeeded => announce(transaction, &refund, now).await,
+        Some(refund) => announce_failed(transaction, &refund).await,
+        None => Ok(()),
+    }
 }
 
 async fn announce(transaction: &Transaction, refund: &Refund, now: Timestamp) -> Result<()> {
     let payment = repository::add_refunded(transaction, refund.payment_id, refund.amount, now).await?;
     let payment = payment.ok_or(Error::not_found("payment"))?;
+    ledger::refunded(transaction, &payment, refund, now).await?;
     let event = PaymentRefunded {
         payment_id: payment.id,
         refund_id: refund.id,
@@ -167,7 +201,18 @@ async fn announce(transaction: &Transaction, refund: &Refund, now: Timestamp) ->
         amount: refund.amount,
         currency: payment.currency,
         full: payment.status == PaymentStatus::Refunded,
+        request_id: refund.request_id,
     };
+    Ok(events::emit(transaction, Payments::NAME, &event).await?)
+}
+
+/// The provider keeps the money. Whoever has asked for the refund is told; an admin sees it at the payment.
+async fn announce_failed(transaction: &Transaction, refund: &Refund) -> Result<()> {
+    eprintln!("refund {} was declined: {:?}", refund.id, refund.reason);
+    let Some(request_id) = refund.request_id else { return Ok(()) };
+    let payment = repository::find_in(transaction, refund.payment_id).await?.ok_or(Error::not_found("payment"))?;
+    let reason = refund.reason.clone().unwrap_or_default();
+    let event = RefundFailed { order_id: payment.order_id, request_id, reason };
     Ok(events::emit(transaction, Payments::NAME, &event).await?)
 }
 
@@ -175,13 +220,30 @@ async fn announce(transaction: &Transaction, refund: &Refund, now: Timestamp) ->
 pub(crate) async fn find_out_unknown() -> Result<()> {
     let now = Timestamp::now();
     for refund in repository::claim_refunds(&DATABASE, now, now.after(GRACE), UNKNOWN_PER_TICK).await? {
-        match provider::look_up(refund.refund_key.clone()).await {
-            Finding::Settled(outcome) => conclude(&refund, outcome).await?,
-            Finding::Missing => {
+        match provider::look_up_refund(refund.refund_key.clone()).await {
+            RefundState::Settled(outcome) => conclude(&refund, outcome).await?,
+            RefundState::Missing => {
                 let payment = repository::find(&DATABASE, refund.payment_id).await?;
                 send(&payment.ok_or(Error::not_found("payment"))?, &refund).await?;
             }
         }
     }
     Ok(())
+}
+
+/// The provider says that something has happened to a refund: it is asked what, and that is written down together with
+/// `message`, which names what it said. 503 when it does not answer.
+pub(crate) async fn hear(refund: &Refund, message: &str) -> Result<()> {
+    let state = provider::look_up_refund(refund.refund_key.clone()).await;
+    if matches!(state, RefundState::Settled(Outcome::Unknown)) {
+        return Err(Error::Unavailable("the payment provider".into()));
+    }
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| match state {
+            RefundState::Settled(outcome) if events::write_down_foreign(transaction, message).await? => {
+                settle(transaction, refund.id, &outcome).await
+            }
+            _ => Ok(()),
+        })
+        .await
 }

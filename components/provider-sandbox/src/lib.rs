@@ -1,17 +1,21 @@
 //! The sandbox: a payment provider that moves no money. What it answers follows from the token alone.
 //!
-//! | token | charge | refund |
+//! | token | charge, authorize | later |
 //! | --- | --- | --- |
 //! | `tok_visa`, `tok_mastercard` | approved | approved |
 //! | `tok_declined` | declined, `card-declined` | |
 //! | `tok_insufficient_funds` | declined, `insufficient-funds` | |
 //! | `tok_expired_card` | declined, `expired-card` | |
-//! | `tok_timeout` | unknown, but the money is taken: a look-up finds it | approved |
+//! | `tok_timeout` | unknown, but the money is taken or held: a look-up finds it | approved |
 //! | `tok_timeout_declined` | unknown, but refused: a look-up finds that | |
-//! | `tok_timeout_lost` | unknown, and never arrived: a look-up finds nothing; the next charge is approved | approved |
+//! | `tok_timeout_lost` | unknown, and never arrived: a look-up finds nothing; the next one is approved | approved |
 //! | `tok_unreachable` | unknown, and so is every look-up | |
-//! | `tok_refund_declined` | approved | declined, `refund-declined` |
-//! | `tok_refund_timeout` | approved | unknown, but given back: a look-up finds it |
+//! | `tok_refund_declined` | approved | refund: declined, `refund-declined` |
+//! | `tok_refund_timeout` | approved | refund: unknown, but given back: a look-up finds it |
+//! | `tok_capture_declined` | approved | capture: declined, `capture-declined`, and still held |
+//! | `tok_capture_expired` | approved | capture: declined, `authorization-expired`, and no longer held |
+//! | `tok_capture_timeout` | approved | capture: unknown, but taken: a look-up finds it |
+//! | `tok_void_timeout` | approved | void: unknown, but let go: a look-up finds it |
 //! | any other | declined, `invalid-token` | |
 //!
 //! Its books are the key-value store `provider-sandbox`: `charge/<key>` and `refund/<key>`. An operation that is in the
@@ -30,14 +34,19 @@ mod wit {
     use super::Sandbox;
     export!(Sandbox);
 }
-use wit::exports::bodega::payments::provider::{ChargeRequest, Finding, Guest, Outcome, RefundRequest};
+use wit::exports::bodega::payments::provider::{
+    ChargeRequest, ChargeState, Guest, Outcome, RefundRequest, RefundState,
+};
 
 struct Sandbox;
 
 /// How an operation in the books ended.
 #[derive(Clone, Serialize, Deserialize)]
 enum Ending {
+    /// Taken, or given back.
     Approved,
+    Authorized,
+    Voided,
     Declined(String),
     /// The request got lost on its way here the first time.
     Lost,
@@ -60,15 +69,22 @@ struct Refund {
     ending: Ending,
 }
 
-/// The ending of a new charge, and whether the shop is told.
-fn charge_ending(token: &str) -> (Ending, bool) {
+/// The ending of a new charge that is `held` or taken, and whether the shop is told.
+fn charge_ending(token: &str, held: Ending) -> (Ending, bool) {
     let declined = |reason: &str| Ending::Declined(reason.to_owned());
     match token {
-        "tok_visa" | "tok_mastercard" | "tok_refund_declined" | "tok_refund_timeout" => (Ending::Approved, true),
+        "tok_visa"
+        | "tok_mastercard"
+        | "tok_refund_declined"
+        | "tok_refund_timeout"
+        | "tok_capture_declined"
+        | "tok_capture_expired"
+        | "tok_capture_timeout"
+        | "tok_void_timeout" => (held, true),
         "tok_declined" => (declined("card-declined"), true),
         "tok_insufficient_funds" => (declined("insufficient-funds"), true),
         "tok_expired_card" => (declined("expired-card"), true),
-        "tok_timeout" => (Ending::Approved, false),
+        "tok_timeout" => (held, false),
         "tok_timeout_declined" => (declined("card-declined"), false),
         "tok_timeout_lost" => (Ending::Lost, false),
         "tok_unreachable" => (Ending::Unreachable, false),
@@ -87,7 +103,8 @@ fn refund_ending(token: &str) -> (Ending, bool) {
 /// The answer for an operation that is in the books.
 fn outcome(key: &str, ending: &Ending) -> Outcome {
     match ending {
-        Ending::Approved => Outcome::Approved(format!("sandbox-{key}")),
+        Ending::Approved | Ending::Authorized => Outcome::Approved(format!("sandbox-{key}")),
+        Ending::Voided => Outcome::Declined("voided".to_owned()),
         Ending::Declined(reason) => Outcome::Declined(reason.clone()),
         Ending::Lost | Ending::Unreachable => Outcome::Unknown,
     }
@@ -131,20 +148,60 @@ async fn open() -> Option<Store> {
     Store::open("provider-sandbox").await.inspect_err(|error| eprintln!("sandbox: cannot open the books: {error}")).ok()
 }
 
-async fn charge(request: ChargeRequest) -> Option<Outcome> {
+/// A charge whose money is taken, or only held: `goal`.
+async fn charge(request: ChargeRequest, goal: Ending) -> Option<Outcome> {
     let books = open().await?;
     let entry_key = format!("charge/{}", request.key);
     let (ending, told) = match read::<Charge>(&books, &entry_key).await? {
         Some(charge) if charge.amount != request.amount || charge.currency != request.currency => {
             return Some(Outcome::Declined("key-reused".to_owned()));
         }
-        Some(Charge { ending: Ending::Lost, .. }) => (Ending::Approved, true),
+        Some(Charge { ending: Ending::Lost, .. }) => (goal, true),
         Some(charge) => return Some(outcome(&request.key, &charge.ending)),
-        None => charge_ending(&request.token),
+        None => charge_ending(&request.token, goal),
     };
     let ChargeRequest { key, token, amount, currency, .. } = request;
     let entry = Charge { token, amount, currency, ending: ending.clone() };
     Some(settle(&books, &entry_key, &entry, &key, &ending, told).await)
+}
+
+async fn capture(key: &str) -> Option<Outcome> {
+    let books = open().await?;
+    let entry_key = format!("charge/{key}");
+    let Some(mut charge) = read::<Charge>(&books, &entry_key).await? else { return Some(no_such_charge()) };
+    let declined = |reason: &str| Outcome::Declined(reason.to_owned());
+    match (&charge.ending, charge.token.as_str()) {
+        (Ending::Authorized, "tok_capture_declined") => return Some(declined("capture-declined")),
+        (Ending::Authorized, "tok_capture_expired") => {
+            charge.ending = Ending::Declined("authorization-expired".to_owned());
+        }
+        (Ending::Authorized, _) => charge.ending = Ending::Approved,
+        (ending, _) => return Some(outcome(key, ending)),
+    }
+    let told = charge.token != "tok_capture_timeout";
+    Some(settle(&books, &entry_key, &charge, key, &charge.ending, told).await)
+}
+
+async fn void(key: &str) -> Option<Outcome> {
+    let books = open().await?;
+    let entry_key = format!("charge/{key}");
+    let Some(mut charge) = read::<Charge>(&books, &entry_key).await? else { return Some(no_such_charge()) };
+    let approved = || Outcome::Approved(format!("sandbox-{key}"));
+    match charge.ending {
+        Ending::Authorized => charge.ending = Ending::Voided,
+        Ending::Voided => return Some(approved()),
+        Ending::Approved => return Some(Outcome::Declined("captured".to_owned())),
+        ending => return Some(outcome(key, &ending)),
+    }
+    let told = charge.token != "tok_void_timeout";
+    match settle(&books, &entry_key, &charge, key, &charge.ending, told).await {
+        Outcome::Unknown => Some(Outcome::Unknown),
+        _ => Some(approved()),
+    }
+}
+
+fn no_such_charge() -> Outcome {
+    Outcome::Declined("no-such-charge".to_owned())
 }
 
 async fn refund(request: RefundRequest) -> Option<Outcome> {
@@ -155,36 +212,62 @@ async fn refund(request: RefundRequest) -> Option<Outcome> {
     }
     let charge = read::<Charge>(&books, &format!("charge/{}", request.charge_key)).await?;
     let charge = charge.filter(|charge| matches!(charge.ending, Ending::Approved) && request.amount <= charge.amount);
-    let Some(charge) = charge else { return Some(Outcome::Declined("no-such-charge".to_owned())) };
+    let Some(charge) = charge else { return Some(no_such_charge()) };
     let (ending, told) = refund_ending(&charge.token);
     let RefundRequest { key, charge_key, amount, .. } = request;
     let entry = Refund { charge_key, amount, ending: ending.clone() };
     Some(settle(&books, &entry_key, &entry, &key, &ending, told).await)
 }
 
-async fn look_up(key: &str) -> Option<Finding> {
+async fn look_up_charge(key: &str) -> Option<ChargeState> {
     let books = open().await?;
-    let charge = read::<Charge>(&books, &format!("charge/{key}")).await?.map(|charge| charge.ending);
-    let ending = match charge {
-        Some(ending) => Some(ending),
-        None => read::<Refund>(&books, &format!("refund/{key}")).await?.map(|refund| refund.ending),
-    };
-    Some(match ending {
-        Some(Ending::Lost) | None => Finding::Missing,
-        Some(ending) => Finding::Settled(outcome(key, &ending)),
+    let reference = || format!("sandbox-{key}");
+    let charge = read::<Charge>(&books, &format!("charge/{key}")).await?;
+    Some(match charge.map(|charge| charge.ending) {
+        Some(Ending::Approved) => ChargeState::Captured(reference()),
+        Some(Ending::Authorized) => ChargeState::Authorized(reference()),
+        Some(Ending::Voided) => ChargeState::Voided,
+        Some(Ending::Declined(reason)) => ChargeState::Declined(reason),
+        Some(Ending::Unreachable) => ChargeState::Unknown,
+        Some(Ending::Lost) | None => ChargeState::Missing,
+    })
+}
+
+async fn look_up_refund(key: &str) -> Option<RefundState> {
+    let books = open().await?;
+    let refund = read::<Refund>(&books, &format!("refund/{key}")).await?;
+    Some(match refund {
+        Some(refund) => RefundState::Settled(outcome(key, &refund.ending)),
+        None => RefundState::Missing,
     })
 }
 
 impl Guest for Sandbox {
     async fn charge(request: ChargeRequest) -> Outcome {
-        charge(request).await.unwrap_or(Outcome::Unknown)
+        charge(request, Ending::Approved).await.unwrap_or(Outcome::Unknown)
+    }
+
+    async fn authorize(request: ChargeRequest) -> Outcome {
+        charge(request, Ending::Authorized).await.unwrap_or(Outcome::Unknown)
+    }
+
+    async fn capture(key: String) -> Outcome {
+        capture(&key).await.unwrap_or(Outcome::Unknown)
+    }
+
+    async fn void(key: String) -> Outcome {
+        void(&key).await.unwrap_or(Outcome::Unknown)
     }
 
     async fn refund(request: RefundRequest) -> Outcome {
         refund(request).await.unwrap_or(Outcome::Unknown)
     }
 
-    async fn look_up(key: String) -> Finding {
-        look_up(&key).await.unwrap_or(Finding::Settled(Outcome::Unknown))
+    async fn look_up_charge(key: String) -> ChargeState {
+        look_up_charge(&key).await.unwrap_or(ChargeState::Unknown)
+    }
+
+    async fn look_up_refund(key: String) -> RefundState {
+        look_up_refund(&key).await.unwrap_or(RefundState::Settled(Outcome::Unknown))
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt::Display};
 
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::{Database, Durability, Transaction, Value};
+use store::{Database, Durability, Transaction, Value, params};
 
 use crate::{Envelope, trace};
 
@@ -81,6 +81,18 @@ async fn together<E: From<store::Error>>(
             Ok(())
         })
         .await
+}
+
+/// Writes down a message from outside the shop, in the transaction in which it has its effect. False when it is written
+/// down already: it has had its effect.
+pub async fn write_down_foreign(transaction: &Transaction, id: &str) -> store::Result<bool> {
+    let insert = "INSERT INTO inbox (event_id, received_at) VALUES ($1, $2) ON CONFLICT (event_id) DO NOTHING RETURNING event_id";
+    Ok(transaction.query_one(insert, params![id, Timestamp::now().0]).await?.is_some())
+}
+
+/// Whether a message from outside the shop has had its effect.
+pub async fn knows_foreign(database: &Database, id: &str) -> store::Result<bool> {
+    Ok(database.query_one("SELECT 1 FROM inbox WHERE event_id = $1", params![id]).await?.is_some())
 }
 
 /// Writes the ids into the inbox and returns those that were not there.

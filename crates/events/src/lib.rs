@@ -14,7 +14,7 @@ use include_dir::{Dir, include_dir};
 use store::Migrations;
 
 pub use envelope::Envelope;
-pub use inbox::{Batch, Receipt, Refused, receive};
+pub use inbox::{Batch, Receipt, Refused, knows_foreign, receive, write_down_foreign};
 pub use outbox::{Parked, emit, emit_all, parked, replay};
 pub use relay::{has_work, relay, relay_due};
 

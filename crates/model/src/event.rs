@@ -3,6 +3,7 @@
 //! Money in events is in major units with two decimals, as everywhere in JSON.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use crate::{Currency, Money, OrderId, PaymentId, ProductId, RefundId, Role, Timestamp, UserId};
 
@@ -175,6 +176,18 @@ events! {
         payment_token: Option<String>,
     }
 
+    /// The money for the order is held: it can be taken, or let go.
+    PaymentAuthorized = "PAYMENT_AUTHORIZED" => ["orders"], "order" / order_id {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The order it is to pay.
+        order_id: OrderId,
+        /// What is held.
+        amount: Money,
+        /// Its currency.
+        currency: Currency,
+    }
+
     /// The money for the order is taken.
     PaymentSucceeded = "PAYMENT_SUCCEEDED" => ["orders"], "order" / order_id {
         /// The payment.
@@ -211,6 +224,18 @@ events! {
         currency: Currency,
         /// True when nothing of the payment is left.
         full: bool,
+        /// The request of orders that it answers; none when it was made in another way.
+        request_id: Option<Uuid>,
+    }
+
+    /// The money that orders wanted to give back stays where it is.
+    RefundFailed = "REFUND_FAILED" => ["orders"], "order" / order_id {
+        /// The order that was paid.
+        order_id: OrderId,
+        /// The request of orders that it answers.
+        request_id: Uuid,
+        /// The provider's word, or ours, for people.
+        reason: String,
     }
 
     /// The order is paid: its stock is sold.
@@ -243,6 +268,18 @@ events! {
         reason: String,
         /// When.
         cancelled_at: Timestamp,
+    }
+
+    /// Some money of a paid order is to go back.
+    RefundRequested = "REFUND_REQUESTED" => ["payments"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Names this refund for ever: the answer repeats it.
+        request_id: Uuid,
+        /// How much.
+        amount: Money,
+        /// Why, for people.
+        reason: String,
     }
 }
 

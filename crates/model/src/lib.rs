@@ -16,7 +16,7 @@ pub use address::Address;
 pub use id::{CategoryId, OrderId, PaymentId, ProductId, RefundId, UserId};
 pub use money::{Currency, InvalidCurrency, InvalidMoney, Money};
 pub use order::OrderStatus;
-pub use payment::PaymentStatus;
+pub use payment::{PaymentOperation, PaymentStatus};
 pub use product::ProductStatus;
 pub use role::Role;
 pub use time::Timestamp;

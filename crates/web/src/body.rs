@@ -81,6 +81,18 @@ where
     }
 }
 
+/// A JSON body as it came, for those who must see every byte of it: to check a signature, say.
+#[derive(Debug, Clone)]
+pub struct RawJson(pub Bytes);
+
+impl FromRequest<()> for RawJson {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &()) -> Result<Self, Error> {
+        json_bytes(request, state).await.map(Self)
+    }
+}
+
 /// The bytes of a body that calls itself JSON. Bodies have a limit, set where the router is built.
 pub(crate) async fn json_bytes(request: Request, state: &()) -> Result<Bytes, Error> {
     let json = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {

@@ -18,7 +18,7 @@ pub mod variable;
 
 pub use after::after_commit;
 pub use auth::{Caller, Viewer};
-pub use body::{Form, Json, Path, Query, WrittenJson};
+pub use body::{Form, Json, Path, Query, RawJson, WrittenJson};
 pub use error::{Error, FieldError};
 pub use handler::{delete, get, patch, post, put};
 pub use idempotency::{Answer, Once, Submitted};

@@ -7,13 +7,13 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use shop_tests::{Allow, Answer, Customer, Shop, ShopOptions, needs_bench};
 
 /// Unless PROPTEST_CASES says otherwise.
 const CASES: u32 = 64;
 const TIMEOUT: Duration = Duration::from_secs(3600);
-const TOKENS: [&str; 8] = [
+const TOKENS: [&str; 12] = [
     "tok_visa",
     "tok_mastercard",
     "tok_declined",
@@ -21,6 +21,10 @@ const TOKENS: [&str; 8] = [
     "tok_timeout_declined",
     "tok_timeout_lost",
     "tok_refund_timeout",
+    "tok_capture_timeout",
+    "tok_capture_declined",
+    "tok_capture_expired",
+    "tok_void_timeout",
     "tok_of_nobody",
 ];
 
@@ -29,7 +33,9 @@ const TOKENS: [&str; 8] = [
 #[derive(Debug, Clone)]
 enum Step {
     Place { product: usize, quantity: u32, token: Option<usize> },
-    Pay { order: usize, token: usize },
+    Pay { order: usize, token: usize, capture: bool },
+    Capture { order: usize },
+    Void { order: usize },
     Cancel { order: usize },
     Refund { order: usize, cents: Option<u32> },
     Adjust { product: usize, delta: i32 },
@@ -43,7 +49,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..3usize, 1..4u32, prop::option::of(token.clone()))
             .prop_map(|(product, quantity, token)| Step::Place { product, quantity, token }),
-        4 => (0..20usize, token).prop_map(|(order, token)| Step::Pay { order, token }),
+        4 => (0..20usize, token, any::<bool>())
+            .prop_map(|(order, token, capture)| Step::Pay { order, token, capture }),
+        2 => (0..20usize).prop_map(|order| Step::Capture { order }),
+        1 => (0..20usize).prop_map(|order| Step::Void { order }),
         3 => (0..20usize).prop_map(|order| Step::Cancel { order }),
         2 => (0..20usize, prop::option::of(1..2000u32)).prop_map(|(order, cents)| Step::Refund { order, cents }),
         1 => (0..3usize, -6..6i32).prop_map(|(product, delta)| Step::Adjust { product, delta }),
@@ -73,6 +82,13 @@ impl Case<'_> {
         orders[number][0].as_i64()
     }
 
+    /// What the admin does with the payment of an order, if it has one.
+    async fn at_payment(&self, order: usize, action: &str, body: &Value) -> Option<Answer> {
+        let payment = self.shop.payment_of(self.order(order)?).await.body["id"].as_i64()?;
+        let path = format!("/api/v1/payments/{payment}/{action}");
+        Some(self.shop.post(path, body).by(self.shop.admin().await).await)
+    }
+
     /// Does one step; the answer, when there is one.
     async fn take(&self, step: &Step) -> Option<Answer> {
         let admin = self.shop.admin().await;
@@ -81,12 +97,16 @@ impl Case<'_> {
             Step::Place { product: number, quantity, token } => {
                 self.shop.order(self.ann, product(number), *quantity, token.map(|token| TOKENS[token])).await
             }
-            Step::Pay { order, token } => self.shop.pay(self.ann, self.order(*order)?, TOKENS[*token]).await,
+            Step::Pay { order, token, capture } => {
+                let body = json!({ "orderId": self.order(*order)?, "token": TOKENS[*token], "capture": capture });
+                self.shop.post("/api/v1/payments", &body).by(self.ann).await
+            }
+            Step::Capture { order } => self.at_payment(*order, "capture", &json!({})).await?,
+            Step::Void { order } => self.at_payment(*order, "void", &json!({})).await?,
             Step::Cancel { order } => self.shop.cancel(self.ann, self.order(*order)?).await,
             Step::Refund { order, cents } => {
-                let payment = self.shop.payment_of(self.order(*order)?).await.body["id"].as_i64()?;
                 let body = cents.map_or(json!({}), |cents| json!({ "amount": f64::from(cents) / 100.0 }));
-                self.shop.post(format!("/api/v1/payments/{payment}/refund"), &body).by(admin).await
+                self.at_payment(*order, "refund", &body).await?
             }
             Step::Adjust { product: number, delta } => {
                 let path = format!("/api/v1/inventory/{}/adjust", product(number));

@@ -35,6 +35,10 @@ async fn the_audit_notices_every_broken_promise() {
         ("payments", set("payments", "charge_key = charge_key || 'x'", paid), set("payments", "charge_key = rtrim(charge_key, 'x')", paid), "payments does not know"),
         ("payments", set("payments", "refunded = 0", cancelled), set("payments", "refunded = amount", cancelled), "other refunds"),
         ("payments", set("payments", "check_at = 1", paid), set("payments", "check_at = NULL", paid), "not known"),
+        ("payments", "UPDATE ledger SET amount = amount + 1 WHERE id = 1".into(), "UPDATE ledger SET amount = amount - 1 WHERE id = 1".into(), "that sum to"),
+        ("payments", "UPDATE ledger SET amount = amount * 2 WHERE posting = 'capture/1'".into(), "UPDATE ledger SET amount = amount / 2 WHERE posting = 'capture/1'".into(), "other sums"),
+        ("payments", "UPDATE ledger SET account = 'tips' WHERE account = 'revenue'".into(), "UPDATE ledger SET account = 'revenue' WHERE account = 'tips'".into(), "unknown accounts"),
+        ("payments", "UPDATE ledger SET order_id = 99 WHERE posting = 'capture/1'".into(), format!("UPDATE ledger SET order_id = {paid} WHERE posting = 'capture/1'"), "orders that are none"),
         ("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, due_at) SELECT 999, min(id), 'inventory', 'x', 0 FROM outbox".into(), "DELETE FROM deliveries WHERE id = 999".into(), "undelivered"),
         ("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, due_at, parked_at) SELECT 999, min(id), 'inventory', 'x', 0, 1 FROM outbox".into(), "DELETE FROM deliveries WHERE id = 999".into(), "parked"),
     ] {

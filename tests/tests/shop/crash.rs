@@ -17,6 +17,8 @@ use futures::future::join;
 use serde_json::{Value, json};
 use shop_tests::{Call, Customer, Script, Seen, Shop, ShopOptions, needs_bench, say};
 
+use crate::{refund_requests, webhooks};
+
 /// For one round: a request that an instance takes with it may take a minute to fail.
 const PATIENCE: Duration = Duration::from_secs(150);
 const STOCK: u32 = 1_000_000;
@@ -89,8 +91,12 @@ struct World {
 
 impl World {
     async fn new(max_instance_reuse: Option<usize>) -> Self {
+        Self::with(max_instance_reuse, ShopOptions::default()).await
+    }
+
+    async fn with(max_instance_reuse: Option<usize>, options: ShopOptions) -> Self {
         let script = Script::new();
-        let options = ShopOptions { max_instance_reuse, ..ShopOptions::controlled(script.clone()) };
+        let options = ShopOptions { max_instance_reuse, control: Some(script.clone()), ..options };
         // Time passes in jumps here; no order's time may be up by them.
         let year = Duration::from_secs(365 * 24 * 60 * 60);
         let shop = Shop::start(ShopOptions { order_timeout: year, ..options }).await;
@@ -292,4 +298,91 @@ async fn a_refund_survives_a_kill_at_every_call() {
     };
     let check = |rounds, _: &i64| world.assert_counts(rounds, rounds, rounds, rounds);
     at_every_call("refund a part", &world, 1, prepare, act, check).await;
+}
+
+/// Money that is held, and taken later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authorization_and_its_capture_survive_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = World::new(None).await;
+    let prepare = async |round: usize| {
+        let order = world.place(&format!("place {round}"), None).await;
+        world.shop.settle_over_time().await;
+        order
+    };
+    let act = async |round: usize, order: &i64| {
+        let body = json!({ "orderId": order, "token": "tok_visa", "capture": false });
+        let hold = world.shop.post("/api/v1/payments", &body).by(&world.ann).key(&format!("hold {round}"));
+        let payment = world.persist(hold).await;
+        world.shop.settle_over_time().await;
+        let path = format!("/api/v1/payments/{}/capture", payment["id"]);
+        world.persist(world.shop.post(path, &json!({})).by(world.shop.admin().await)).await;
+        world.shop.settle_over_time().await;
+        assert_eq!(world.status(*order), "paid");
+    };
+    let check = |rounds, _: &i64| world.assert_counts(rounds, rounds, 0, rounds);
+    at_every_call("authorize, then capture", &world, 1, prepare, act, check).await;
+}
+
+/// Money that is held for an order that is cancelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_void_survives_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = World::new(None).await;
+    let prepare = async |round: usize| {
+        let order = world.place(&format!("place {round}"), None).await;
+        world.shop.settle_over_time().await;
+        let body = json!({ "orderId": order, "token": "tok_visa", "capture": false });
+        world.shop.post("/api/v1/payments", &body).by(&world.ann).await.expect(201);
+        order
+    };
+    let act = async |_, order: &i64| {
+        world.persist(world.shop.cancel(&world.ann, *order)).await;
+        world.shop.settle_over_time().await;
+        let status = format!("SELECT status FROM payments WHERE order_id = {order}");
+        assert_eq!(world.shop.value("payments", &status), "voided");
+    };
+    let check = |_, order: &i64| assert_eq!(world.status(*order), "cancelled");
+    at_every_call("cancel what is only held", &world, 1, prepare, act, check).await;
+}
+
+/// The provider tells how a charge ended that the shop knows nothing of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_survives_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = World::with(None, webhooks::options()).await;
+    let prepare = async |round: usize| {
+        let order = world.place(&round.to_string(), Some("tok_timeout")).await;
+        world.shop.settle().await;
+        assert_eq!(world.status(order), "reserved");
+        order
+    };
+    let act = async |round: usize, order: &i64| {
+        let message = json!({ "type": "charge.succeeded", "data": { "orderId": order } });
+        // A sender repeats a message until it is taken, and now and then once more.
+        for _ in 0..2 {
+            world.persist(webhooks::signed(&world.shop, &format!("msg_{round}"), &message)).await;
+        }
+        world.shop.settle_over_time().await;
+        assert_eq!(world.status(*order), "paid");
+    };
+    let check = |rounds, _: &i64| world.assert_counts(rounds, rounds, 0, rounds);
+    at_every_call("take a webhook", &world, 1, prepare, act, check).await;
+}
+
+/// The same for a refund that orders have asked for, by an event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_requested_refund_survives_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = World::new(None).await;
+    let prepare = async |round: usize| world.paid(&round.to_string()).await;
+    let act = async |round: usize, order: &i64| {
+        refund_requests::emit(&world.shop, *order, &refund_requests::uuid(round), json!(2.0));
+        world.shop.tick("orders").await;
+        world.shop.settle_over_time().await;
+        let refunded = format!("SELECT refunded FROM payments WHERE order_id = {order}");
+        assert_eq!(world.shop.value("payments", &refunded), 200);
+    };
+    let check = |rounds, _: &i64| world.assert_counts(rounds, rounds, rounds, rounds);
+    at_every_call("refund what orders ask for", &world, 1, prepare, act, check).await;
 }

@@ -103,6 +103,12 @@ fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
         ("GET", "/payments/{payment}", json!(null), OWN),
         ("GET", "/payments/order/{order}", json!(null), OWN),
         ("POST", "/payments/{payment}/refund", json!({}), ADMIN.map(created)),
+        ("POST", "/payments/{payment}/capture", json!(null), ADMIN),
+        // It is captured already.
+        ("POST", "/payments/{payment}/void", json!(null), [401, 403, 403, 403, 403, 403, 409]),
+        ("GET", "/payments/ledger", json!(null), ADMIN),
+        // Nobody has a secret to sign with here.
+        ("POST", "/payments/webhooks/{provider}", json!({}), [503; 7]),
         // The last ones: after them nobody is signed in.
         ("DELETE", "/users/me/sessions", json!(null), SIGNED_IN.map(gone)),
         ("POST", "/auth/logout-all", json!({}), SIGNED_IN.map(gone)),

@@ -1,0 +1,74 @@
+//! The books, in double entry: what moved, from where to where.
+//!
+//! Accounts, as the shop sees them: `provider` is what the provider owes it, `revenue` what customers have paid, and
+//! `refunds` what went back to them. Debits are positive, credits negative, so every posting sums to zero, and with them
+//! every order and everything. Holding money and letting it go moves nothing.
+
+use model::{Currency, Money, OrderId, PaymentId, Timestamp};
+use serde::Serialize;
+use store::Transaction;
+use web::{Page, PageQuery, Result};
+
+use crate::{
+    DATABASE,
+    repository::{self, Payment, Refund},
+};
+
+const PROVIDER: &str = "provider";
+const REVENUE: &str = "revenue";
+const REFUNDS: &str = "refunds";
+
+/// One line of the books.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Entry {
+    pub(crate) id: i64,
+    /// Entries with the same one sum to zero: `capture/<payment>` or `refund/<refund>`.
+    pub(crate) posting: String,
+    pub(crate) order_id: OrderId,
+    pub(crate) payment_id: PaymentId,
+    /// `provider`, `revenue` or `refunds`.
+    pub(crate) account: String,
+    /// A debit when positive, a credit when negative.
+    pub(crate) amount: Money,
+    pub(crate) currency: Currency,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Two entries that sum to zero: `amount`, above 0, is debited to one account and credited to the other.
+pub(crate) struct Posting {
+    pub(crate) name: String,
+    pub(crate) debit: &'static str,
+    pub(crate) credit: &'static str,
+    pub(crate) amount: Money,
+}
+
+/// Money was taken: the provider has it for the shop.
+pub(crate) async fn captured(transaction: &Transaction, payment: &Payment, now: Timestamp) -> Result<()> {
+    // What costs nothing moves nothing.
+    if payment.amount == Money::ZERO {
+        return Ok(());
+    }
+    let name = format!("capture/{}", payment.id);
+    let posting = Posting { name, debit: PROVIDER, credit: REVENUE, amount: payment.amount };
+    repository::ledger::post(transaction, payment, &posting, now).await
+}
+
+/// Money went back.
+pub(crate) async fn refunded(
+    transaction: &Transaction,
+    payment: &Payment,
+    refund: &Refund,
+    now: Timestamp,
+) -> Result<()> {
+    let posting =
+        Posting { name: format!("refund/{}", refund.id), debit: REFUNDS, credit: PROVIDER, amount: refund.amount };
+    repository::ledger::post(transaction, payment, &posting, now).await
+}
+
+/// The entries, oldest first: of one order, or all.
+pub(crate) async fn list(order_id: Option<OrderId>, page: &PageQuery) -> Result<Page<Entry>> {
+    let after = page.after::<i64>()?.unwrap_or(0);
+    let entries = repository::ledger::list(&DATABASE, order_id, after, page.limit() + 1).await?;
+    Page::new(entries, page.limit(), |entry| entry.id)
+}

@@ -1,0 +1,94 @@
+//! Webhooks after the Standard Webhooks specification: <https://www.standardwebhooks.com>.
+//!
+//! A message is only believed to say that there is something to look at. What has happened to the money, the provider
+//! is asked by the key of the charge or refund, so that a message that is forged, late, or out of order moves nothing.
+//! Its id is written down in the transaction in which it has its effect: again, it has none.
+
+use http::HeaderMap;
+use model::{OrderId, PaymentId};
+use serde::Deserialize;
+use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook};
+use web::{Error, Result, variable};
+
+use crate::{DATABASE, charges, refunds, repository};
+
+/// The secrets that sign messages, separated by spaces: two while one takes the place of the other.
+const SECRETS: &str = "payment_webhook_secret";
+const LONGEST_ID: usize = 255;
+
+/// What a message is about. Others than these fields are none of our business.
+#[derive(Deserialize)]
+struct Message {
+    data: Data,
+}
+
+/// The charge or refund, by the shop's own key; or its payment or order, by their ids.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    key: Option<String>,
+    payment_id: Option<i64>,
+    order_id: Option<i64>,
+    /// As Stripe shapes its events: the key is in the metadata that the charge or refund was made with.
+    object: Option<Object>,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    key: Option<String>,
+}
+
+/// Takes a message of `provider`, whose name keeps its ids apart from those of others.
+pub(crate) async fn receive(provider: &str, headers: &HeaderMap, body: &[u8]) -> Result<()> {
+    let id = verified(headers, body).await?;
+    let message = format!("webhook/{provider}/{id}");
+    if events::knows_foreign(&DATABASE, &message).await? {
+        return Ok(());
+    }
+    let Message { data } =
+        serde_json::from_slice(body).map_err(|error| Error::Malformed(format!("not a webhook message: {error}")))?;
+    let payment =
+        match (data.key.or(data.object.and_then(|object| object.metadata.key)), data.payment_id, data.order_id) {
+            (Some(key), ..) => {
+                if let Some(refund) = repository::find_refund_by_key(&DATABASE, &key).await? {
+                    return refunds::hear(&refund, &message).await;
+                }
+                repository::find_by_key(&DATABASE, &key).await?
+            }
+            (None, Some(id), _) => repository::find(&DATABASE, PaymentId(id)).await?,
+            (None, None, Some(id)) => repository::find_by_order(&DATABASE, OrderId(id)).await?,
+            (None, None, None) => None,
+        };
+    match payment {
+        Some(payment) => charges::hear(&payment, &message).await,
+        // Of the account's other business.
+        None => Ok(()),
+    }
+}
+
+/// The id of a message whose signature and time hold: 401 otherwise, 503 without a secret.
+async fn verified<'a>(headers: &'a HeaderMap, body: &[u8]) -> Result<&'a str> {
+    const REFUSED: Error = Error::Unauthenticated("the signature or the time of the message does not hold");
+    let Some(secrets) = variable::get(SECRETS).await? else {
+        eprintln!("error: a payment webhook came, but the variable {SECRETS} is not set");
+        return Err(Error::Unavailable("the webhook's secret".into()));
+    };
+    let mut holds = false;
+    for secret in secrets.split_whitespace() {
+        match Webhook::new(secret) {
+            Ok(webhook) => holds |= webhook.verify(body, headers).is_ok(),
+            Err(_) => {
+                eprintln!("error: the variable {SECRETS} must be base64 after `whsec_`");
+                return Err(Error::Unavailable("the webhook's secret".into()));
+            }
+        }
+    }
+    let id = headers.get(HEADER_WEBHOOK_ID).and_then(|id| id.to_str().ok());
+    id.filter(|id| holds && (1..=LONGEST_ID).contains(&id.len())).ok_or(REFUSED)
+}
