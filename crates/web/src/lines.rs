@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use axum::{
     body::Body,
-    extract::{FromRequest, Request},
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -56,7 +56,7 @@ pub enum Line {
     TooLong,
 }
 
-/// The lines of a request's body, as they arrive. As an argument it demands NDJSON: 415 otherwise.
+/// The lines of a request's body, as they arrive.
 pub struct Lines {
     body: Body,
     splitter: Splitter,
@@ -65,6 +65,17 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// The lines of a request that says it has some; 415 otherwise.
+    pub fn of(request: Request) -> Result<Self> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
+        if !NAMES.contains(&essence.as_str()) {
+            return Err(Error::UnsupportedMediaType);
+        }
+        let body = request.into_body();
+        Ok(Self { body, splitter: Splitter::default(), ready: VecDeque::new(), ended: false })
+    }
+
     /// The next line; `None` after the last one. 400 when the body breaks off.
     pub async fn next(&mut self) -> Result<Option<Line>> {
         loop {
@@ -87,20 +98,6 @@ impl Lines {
                 }
             }
         }
-    }
-}
-
-impl FromRequest<()> for Lines {
-    type Rejection = Error;
-
-    async fn from_request(request: Request, _: &()) -> Result<Self> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
-        if !NAMES.contains(&essence.as_str()) {
-            return Err(Error::UnsupportedMediaType);
-        }
-        let body = request.into_body();
-        Ok(Self { body, splitter: Splitter::default(), ready: VecDeque::new(), ended: false })
     }
 }
 

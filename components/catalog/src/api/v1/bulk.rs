@@ -1,6 +1,6 @@
 //! `/api/v1/products/import` and `/export`.
 
-use axum::{Router, response::IntoResponse};
+use axum::{Router, extract::Request, response::IntoResponse};
 use web::{Caller, Lines, Ndjson, Result, get, post};
 
 use crate::bulk;
@@ -10,9 +10,9 @@ pub(crate) fn routes() -> Router {
 }
 
 /// A product a line comes in, known by its SKU; what became of each goes out, a line each, in order.
-async fn import(caller: Caller, lines: Lines) -> Result<impl IntoResponse> {
+async fn import(caller: Caller, request: Request) -> Result<impl IntoResponse> {
     caller.must_sell()?;
-    Ok(Ndjson(bulk::import(caller, lines)))
+    Ok(Ndjson(bulk::import(caller, Lines::of(request)?)))
 }
 
 /// A product a line: the caller's own; all, for an admin.
