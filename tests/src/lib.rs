@@ -26,7 +26,7 @@ pub use audit::Allow;
 pub use call::{Answer, Call};
 pub use data::Rows;
 pub use script::{Script, Seen};
-pub use server::on_spin;
+pub use server::{manifest, on_spin};
 pub use shop::{Customer, Shop, ShopOptions};
 
 /// Asks again and again until `condition` holds.

@@ -28,9 +28,20 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
+/// The shop's `spin.toml`, to be edited for [`ShopOptions::manifest`](crate::ShopOptions::manifest).
+///
+/// # Panics
+///
+/// When it cannot be read.
+pub fn manifest() -> String {
+    fs::read_to_string(workspace().join("spin.toml")).unwrap()
+}
+
 /// What the manifest says of the services.
 #[derive(Clone)]
 pub(crate) struct Manifest {
+    /// Where it is: the shop's own, or a test's edition of it.
+    path: PathBuf,
     /// Components with a tick.
     pub(crate) ticking: Vec<String>,
     pub(crate) databases: Vec<String>,
@@ -38,8 +49,19 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    pub(crate) fn read() -> Self {
-        let text = fs::read_to_string(workspace().join("spin.toml")).unwrap();
+    /// The shop's own, or the edition `edited`, which is kept in `directory`.
+    pub(crate) fn read(edited: Option<&str>, directory: &Path) -> Self {
+        let path = match edited {
+            None => workspace().join("spin.toml"),
+            Some(text) => {
+                let path = directory.join("spin.toml");
+                // Sources are relative to the manifest.
+                let text = text.replace("source = \"target/", &format!("source = \"{}/target/", workspace().display()));
+                fs::write(&path, text).unwrap();
+                path
+            }
+        };
+        let text = fs::read_to_string(&path).unwrap();
         let manifest: toml::Table = toml::from_str(&text).unwrap();
         let components = manifest["component"].as_table().unwrap();
         let labels = |grant: &str| {
@@ -56,6 +78,7 @@ impl Manifest {
         let ticks = |component: &toml::Value| component.get("tool")?.get("bodega")?.get("tick").cloned();
         let ticking = components.iter().filter(|(_, component)| ticks(component).is_some());
         Self {
+            path,
             ticking: ticking.map(|(id, _)| id.clone()).collect(),
             databases: labels("sqlite_databases"),
             stores: labels("key_value_stores"),
@@ -86,11 +109,11 @@ static STARTING: Mutex<()> = Mutex::const_new(());
 
 impl Server {
     pub(crate) async fn start(settings: Settings<'_>, manifest: &Manifest) -> Self {
-        if on_spin() { Self::spin(&settings, manifest) } else { Self::bench(settings).await }
+        if on_spin() { Self::spin(&settings, manifest) } else { Self::bench(settings, manifest).await }
     }
 
-    async fn bench(settings: Settings<'_>) -> Self {
-        let mut options = Options::new(workspace());
+    async fn bench(settings: Settings<'_>, manifest: &Manifest) -> Self {
+        let mut options = Options::new(&manifest.path);
         options.runtime_config = Some(workspace().join("runtime-config.toml"));
         options.data_root = Some(settings.data.to_owned());
         options.state_dir = settings.data.join("state");
@@ -111,7 +134,7 @@ impl Server {
         let config = settings.data.join("runtime-config.toml");
         fs::write(&config, runtime_config(settings.data, manifest)).unwrap();
         let mut command = Command::new("spin");
-        command.arg("up").arg("--from").arg(workspace().join("spin.toml"));
+        command.arg("up").arg("--from").arg(&manifest.path);
         command.args(["--listen", &address]).arg("--runtime-config-file").arg(config);
         command.arg("--state-dir").arg(settings.data.join("state")).arg("--log-dir").arg(settings.data.join("logs"));
         for (name, value) in &settings.variables {

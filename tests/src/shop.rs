@@ -35,6 +35,8 @@ pub struct ShopOptions {
     pub control: Option<Arc<dyn Control>>,
     /// How many requests an instance serves; 1 makes every request meet a new instance.
     pub max_instance_reuse: Option<usize>,
+    /// Another text than that of `spin.toml`: [`manifest`](crate::manifest), edited.
+    pub manifest: Option<String>,
 }
 
 impl Default for ShopOptions {
@@ -45,6 +47,7 @@ impl Default for ShopOptions {
             tick_interval: None,
             control: None,
             max_instance_reuse: None,
+            manifest: None,
         }
     }
 }
@@ -96,8 +99,8 @@ impl Shop {
     ///
     /// When it does not start; the message says why.
     pub async fn start(options: ShopOptions) -> Self {
-        let manifest = Manifest::read();
         let directory = tempfile::tempdir().unwrap();
+        let manifest = Manifest::read(options.manifest.as_deref(), directory.path());
         let clock = Clock::new();
         let mut variables = BTreeMap::from(
             [

@@ -6,6 +6,8 @@ mod api {
 }
 mod order;
 mod orders;
+mod placing;
+mod pricing;
 mod reactions;
 mod repository;
 
@@ -40,7 +42,8 @@ impl web::Service for Orders {
     }
 
     async fn start() -> web::Result<()> {
-        orders::read_timeout().await
+        orders::read_timeout().await?;
+        pricing::read_rates().await
     }
 }
 

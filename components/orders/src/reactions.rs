@@ -12,7 +12,11 @@ use model::{
 use store::Transaction;
 use web::Result;
 
-use crate::{order::Step, orders::announce, repository};
+use crate::{
+    order::Step,
+    orders::{announce, announce_end},
+    repository,
+};
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     if let Some(reserved) = event.read::<InventoryReserved>() {
@@ -70,7 +74,7 @@ async fn end(transaction: &Transaction, order_id: model::OrderId, step: Step, re
     match repository::advance(transaction, order_id, step, Some(reason), Timestamp::now()).await? {
         Some(order) => {
             let event = OrderFailed { order_id, user_id: order.user_id, reason: reason.to_owned() };
-            announce(transaction, &order, &event).await
+            announce_end(transaction, &order, &event).await
         }
         None => Ok(()),
     }

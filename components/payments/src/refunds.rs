@@ -167,6 +167,7 @@ async fn announce(transaction: &Transaction, refund: &Refund, now: Timestamp) ->
         amount: refund.amount,
         currency: payment.currency,
         full: payment.status == PaymentStatus::Refunded,
+        request_id: None,
     };
     Ok(events::emit(transaction, Payments::NAME, &event).await?)
 }

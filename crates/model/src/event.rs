@@ -3,6 +3,7 @@
 //! Money in events is in major units with two decimals, as everywhere in JSON.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use crate::{Currency, Money, OrderId, PaymentId, ProductId, RefundId, Role, Timestamp, UserId};
 
@@ -180,6 +181,18 @@ events! {
         currency: Currency,
         /// True when nothing of the payment is left.
         full: bool,
+        /// The request of orders that it answers; none when it was made in another way.
+        request_id: Option<Uuid>,
+    }
+
+    /// The money that orders wanted to give back stays where it is.
+    RefundFailed = "REFUND_FAILED" => ["orders"], "order" / order_id {
+        /// The order that was paid.
+        order_id: OrderId,
+        /// The request of orders that it answers.
+        request_id: Uuid,
+        /// The provider's word, or ours, for people.
+        reason: String,
     }
 
     /// The order is paid: its stock is sold.
@@ -212,6 +225,72 @@ events! {
         reason: String,
         /// When.
         cancelled_at: Timestamp,
+    }
+
+    /// The order is on its way to the customer.
+    OrderShipped = "ORDER_SHIPPED" => [], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// The carrier's number or page, when the shop has one.
+        tracking: Option<String>,
+    }
+
+    /// The order has arrived.
+    OrderDelivered = "ORDER_DELIVERED" => [], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+    }
+
+    /// The customer has sent the order back: what is sold of it is in stock again.
+    OrderReturned = "ORDER_RETURNED" => ["inventory"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// What it asked for. Pieces that have come back before do not come back again.
+        items: Vec<OrderedItem>,
+    }
+
+    /// Some pieces of a paid order have come back.
+    ItemsRestocked = "ITEMS_RESTOCKED" => ["inventory"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Which, at most what it still has.
+        items: Vec<OrderedItem>,
+        /// Why, for people.
+        reason: String,
+    }
+
+    /// Some money of a paid order is to go back.
+    RefundRequested = "REFUND_REQUESTED" => ["payments"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Names this refund for ever: the answer repeats it.
+        request_id: Uuid,
+        /// How much.
+        amount: Money,
+        /// Why, for people.
+        reason: String,
+    }
+
+    /// A discount code was used by this order.
+    DiscountUsed = "DISCOUNT_USED" => ["carts"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// The placement under which the code was redeemed.
+        key: Uuid,
+    }
+
+    /// The order ended before it was paid: the code is free for another.
+    DiscountReleased = "DISCOUNT_RELEASED" => ["carts"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// The placement under which the code was redeemed.
+        key: Uuid,
     }
 }
 

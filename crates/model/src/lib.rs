@@ -2,6 +2,7 @@
 //!
 //! Pure data: no I/O, no clock, no randomness.
 
+mod address;
 pub mod event;
 mod id;
 mod money;
@@ -11,6 +12,7 @@ mod product;
 mod role;
 mod time;
 
+pub use address::Address;
 pub use id::{OrderId, PaymentId, ProductId, RefundId, UserId};
 pub use money::{Currency, InvalidCurrency, InvalidMoney, Money};
 pub use order::OrderStatus;

@@ -18,7 +18,7 @@ pub mod variable;
 pub use after::after_commit;
 pub use auth::Caller;
 pub use body::{Json, Path, Query};
-pub use error::{Error, FieldError};
+pub use error::{Error, FieldError, Refusal};
 pub use handler::{delete, get, patch, post, put};
 pub use idempotency::{Answer, Once, Submitted};
 pub use page::{Cursor, Page, PageQuery};

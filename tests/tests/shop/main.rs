@@ -14,6 +14,7 @@ mod inventory;
 mod jitter;
 mod orders;
 mod payments;
+mod placements;
 mod products;
 mod purchase;
 mod races;

@@ -2,13 +2,14 @@
 
 use axum::{Router, routing::MethodRouter};
 use garde::Validate;
-use model::{OrderId, ProductId, event::OrderedItem};
+use model::{Address, OrderId, ProductId, event::OrderedItem};
 use serde::{Deserialize, Serialize};
-use web::{Answer, Caller, Json, Page, PageQuery, Path, Query, Result, Submitted};
+use web::{Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Submitted};
 
 use crate::{
     orders::{self, OrderView},
-    repository::Entry,
+    placing::{self, Choice, Request},
+    repository::{Entry, list::Filter},
 };
 
 pub(crate) fn routes() -> Router {
@@ -21,11 +22,16 @@ pub(crate) fn routes() -> Router {
 
 #[derive(Deserialize, Validate)]
 #[serde(rename_all = "camelCase")]
-struct Item {
+pub(super) struct Item {
     #[garde(skip)]
     product_id: i64,
     #[garde(range(min = 1, max = 10_000))]
     quantity: u32,
+}
+
+pub(super) fn ordered(items: &[Item]) -> Vec<OrderedItem> {
+    let item = |item: &Item| OrderedItem { product_id: ProductId(item.product_id), quantity: item.quantity };
+    items.iter().map(item).collect()
 }
 
 #[derive(Deserialize, Validate)]
@@ -36,23 +42,53 @@ struct Payment {
 }
 
 #[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
 struct Place {
     #[garde(length(min = 1, max = 100), dive)]
     items: Vec<Item>,
+    #[garde(length(chars, min = 1, max = 64))]
+    discount_code: Option<String>,
+    #[garde(dive)]
+    shipping_address: Option<Address>,
+    #[garde(skip)]
+    shipping_address_id: Option<i64>,
+    #[garde(dive)]
+    billing_address: Option<Address>,
+    #[garde(skip)]
+    billing_address_id: Option<i64>,
     #[garde(dive)]
     payment: Option<Payment>,
+    #[garde(skip)]
+    payment_method_id: Option<i64>,
 }
 
-/// Places an order: 201, `pending`. With `payment` it is charged once its stock is reserved.
+/// The one of two that is given; 422 when both are.
+fn choice<T>(given: Option<T>, kept: Option<i64>, field: &'static str, other: &str) -> Result<Option<Choice<T>>> {
+    match (given, kept) {
+        (Some(_), Some(_)) => Err(Error::invalid(field, format!("cannot stand beside {other}"))),
+        (Some(given), None) => Ok(Some(Choice::Given(given))),
+        (None, kept) => Ok(kept.map(Choice::Kept)),
+    }
+}
+
+/// Places an order: 201, `pending`. With a payment or a payment method it is charged once its stock is reserved.
 async fn place(caller: Caller, Submitted { body, once }: Submitted<Place>) -> Result<Answer> {
-    let item = |item: &Item| OrderedItem { product_id: ProductId(item.product_id), quantity: item.quantity };
-    let items: Vec<_> = body.items.iter().map(item).collect();
-    orders::place(&caller, &once, &items, body.payment.as_ref().map(|payment| payment.token.as_str())).await
+    let (shipping, billing) = (body.shipping_address, body.billing_address);
+    let token = body.payment.map(|payment| payment.token);
+    let request = Request {
+        items: ordered(&body.items),
+        discount_code: body.discount_code,
+        shipping_address: choice(shipping, body.shipping_address_id, "shippingAddressId", "shippingAddress")?,
+        billing_address: choice(billing, body.billing_address_id, "billingAddressId", "billingAddress")?,
+        payment_token: choice(token, body.payment_method_id, "paymentMethodId", "payment")?,
+    };
+    placing::place(&caller, &once, request).await
 }
 
 /// The caller's orders, newest first.
 async fn list(caller: Caller, Query(page): Query<PageQuery>) -> Result<Json<Page<OrderView>>> {
-    Ok(Json(orders::list_own(&caller, &page).await?))
+    let filter = Filter { user_id: Some(caller.user_id), ..Filter::default() };
+    Ok(Json(orders::list(&filter, &page).await?))
 }
 
 /// One order, for its owner and for admins; 404 for everybody else.
