@@ -53,3 +53,32 @@ CREATE TABLE order_history (
 );
 
 CREATE INDEX order_history_by_order ON order_history (order_id, id);
+
+-- Money that goes back. request_id names it to payments; null when payments gave it back without being asked.
+-- items: [{"productId": 1, "quantity": 2}], the pieces that it is for; restock: whether they went back into stock.
+CREATE TABLE refunds (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  request_id  TEXT   UNIQUE,
+  order_id    BIGINT NOT NULL,
+  status      TEXT   NOT NULL,
+  amount      BIGINT NOT NULL CHECK (amount > 0),
+  reason      TEXT,
+  failure     TEXT,
+  items       TEXT    NOT NULL,
+  restock     BOOLEAN NOT NULL,
+  created_at  BIGINT NOT NULL,
+  updated_at  BIGINT NOT NULL
+);
+
+CREATE INDEX refunds_by_order ON refunds (order_id, id);
+
+-- Users who are gone. Their orders after (after_at, after_id) have still to be gone through, at due_at.
+CREATE TABLE erasures (
+  user_id   BIGINT PRIMARY KEY,
+  after_at  BIGINT NOT NULL,
+  after_id  BIGINT NOT NULL,
+  until     BIGINT NOT NULL,
+  due_at    BIGINT NOT NULL
+);
+
+CREATE INDEX erasures_due ON erasures (due_at);

@@ -26,8 +26,8 @@ pub use audit::Allow;
 pub use call::{Answer, Call};
 pub use data::Rows;
 pub use script::{Script, Seen};
-pub use server::{manifest, on_spin};
-pub use shop::{Customer, Shop, ShopOptions};
+pub use server::on_spin;
+pub use shop::{Customer, ProviderBooks, Shop, ShopOptions};
 
 /// Asks again and again until `condition` holds.
 ///

@@ -28,40 +28,25 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The shop's `spin.toml`, to be edited for [`ShopOptions::manifest`](crate::ShopOptions::manifest).
-///
-/// # Panics
-///
-/// When it cannot be read.
-pub fn manifest() -> String {
-    fs::read_to_string(workspace().join("spin.toml")).unwrap()
-}
-
 /// What the manifest says of the services.
 #[derive(Clone)]
 pub(crate) struct Manifest {
-    /// Where it is: the shop's own, or a test's edition of it.
-    path: PathBuf,
     /// Components with a tick.
     pub(crate) ticking: Vec<String>,
     pub(crate) databases: Vec<String>,
     pub(crate) stores: Vec<String>,
+    /// Its text, when it is not that of the shop itself.
+    changed: Option<String>,
 }
 
 impl Manifest {
-    /// The shop's own, or the edition `edited`, which is kept in `directory`.
-    pub(crate) fn read(edited: Option<&str>, directory: &Path) -> Self {
-        let path = match edited {
-            None => workspace().join("spin.toml"),
-            Some(text) => {
-                let path = directory.join("spin.toml");
-                // Sources are relative to the manifest.
-                let text = text.replace("source = \"target/", &format!("source = \"{}/target/", workspace().display()));
-                fs::write(&path, text).unwrap();
-                path
-            }
-        };
-        let text = fs::read_to_string(&path).unwrap();
+    /// That of the shop with `changes`: lines, each there once, and what stands there instead.
+    pub(crate) fn read(changes: &[(String, String)]) -> Self {
+        let mut text = fs::read_to_string(workspace().join("spin.toml")).unwrap();
+        for (from, to) in changes {
+            assert_eq!(text.matches(from.as_str()).count(), 1, "spin.toml must have this once: {from}");
+            text = text.replace(from.as_str(), to);
+        }
         let manifest: toml::Table = toml::from_str(&text).unwrap();
         let components = manifest["component"].as_table().unwrap();
         let labels = |grant: &str| {
@@ -78,11 +63,20 @@ impl Manifest {
         let ticks = |component: &toml::Value| component.get("tool")?.get("bodega")?.get("tick").cloned();
         let ticking = components.iter().filter(|(_, component)| ticks(component).is_some());
         Self {
-            path,
             ticking: ticking.map(|(id, _)| id.clone()).collect(),
             databases: labels("sqlite_databases"),
             stores: labels("key_value_stores"),
+            changed: (!changes.is_empty()).then_some(text),
         }
+    }
+
+    /// Where it is: that of the shop itself, or a changed copy beside the data.
+    fn path(&self, data: &Path) -> PathBuf {
+        let Some(text) = &self.changed else { return workspace().join("spin.toml") };
+        let sources = format!("source = \"{}/", workspace().display());
+        let path = data.join("spin.toml");
+        fs::write(&path, text.replace("source = \"", &sources)).unwrap();
+        path
     }
 }
 
@@ -113,7 +107,7 @@ impl Server {
     }
 
     async fn bench(settings: Settings<'_>, manifest: &Manifest) -> Self {
-        let mut options = Options::new(&manifest.path);
+        let mut options = Options::new(manifest.path(settings.data));
         options.runtime_config = Some(workspace().join("runtime-config.toml"));
         options.data_root = Some(settings.data.to_owned());
         options.state_dir = settings.data.join("state");
@@ -134,7 +128,7 @@ impl Server {
         let config = settings.data.join("runtime-config.toml");
         fs::write(&config, runtime_config(settings.data, manifest)).unwrap();
         let mut command = Command::new("spin");
-        command.arg("up").arg("--from").arg(&manifest.path);
+        command.arg("up").arg("--from").arg(manifest.path(settings.data));
         command.args(["--listen", &address]).arg("--runtime-config-file").arg(config);
         command.arg("--state-dir").arg(settings.data.join("state")).arg("--log-dir").arg(settings.data.join("logs"));
         for (name, value) in &settings.variables {

@@ -35,9 +35,14 @@ pub struct ShopOptions {
     pub control: Option<Arc<dyn Control>>,
     /// How many requests an instance serves; 1 makes every request meet a new instance.
     pub max_instance_reuse: Option<usize>,
-    /// Another text than that of `spin.toml`: [`manifest`](crate::manifest), edited.
-    pub manifest: Option<String>,
+    /// Lines of `spin.toml`, each there once, and what stands there instead.
+    pub changes: Vec<(String, String)>,
+    /// The books of a payment provider that is not the sandbox, in the sandbox's words.
+    pub provider_books: Option<Arc<ProviderBooks>>,
 }
+
+/// Tells what a payment provider has in its books: `charge/<key>` and `refund/<key>`.
+pub type ProviderBooks = dyn Fn() -> Vec<(String, Value)> + Send + Sync;
 
 impl Default for ShopOptions {
     fn default() -> Self {
@@ -47,7 +52,8 @@ impl Default for ShopOptions {
             tick_interval: None,
             control: None,
             max_instance_reuse: None,
-            manifest: None,
+            changes: Vec::new(),
+            provider_books: None,
         }
     }
 }
@@ -67,6 +73,7 @@ pub struct Shop {
     /// The time of its components; it moves only on our host.
     pub clock: Clock,
     admin: OnceCell<Customer>,
+    provider_books: Option<Arc<ProviderBooks>>,
     /// Before the directory: it must stop before its files go.
     pub(crate) server: Server,
     _directory: TempDir,
@@ -99,8 +106,8 @@ impl Shop {
     ///
     /// When it does not start; the message says why.
     pub async fn start(options: ShopOptions) -> Self {
+        let manifest = Manifest::read(&options.changes);
         let directory = tempfile::tempdir().unwrap();
-        let manifest = Manifest::read(options.manifest.as_deref(), directory.path());
         let clock = Clock::new();
         let mut variables = BTreeMap::from(
             [
@@ -127,6 +134,7 @@ impl Shop {
             data: Data::new(directory.path()),
             clock,
             admin: OnceCell::new(),
+            provider_books: options.provider_books,
             server,
             _directory: directory,
         };
@@ -211,9 +219,12 @@ impl Shop {
         self.data.tamper(service, sql);
     }
 
-    /// What the sandbox provider has in its books: `charge/<key>` and `refund/<key>`.
+    /// What the payment provider has in its books: `charge/<key>` and `refund/<key>`.
     pub fn provider_books(&self) -> Vec<(String, Value)> {
-        self.data.entries("provider-sandbox")
+        match &self.provider_books {
+            Some(books) => books(),
+            None => self.data.entries("provider-sandbox"),
+        }
     }
 
     /// The admin that the variables name.

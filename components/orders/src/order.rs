@@ -3,11 +3,13 @@
 
 mod draft;
 mod number;
+mod refund;
 
 use model::OrderStatus::{self, Cancelled, Delivered, Failed, Paid, Pending, Reserved, Returned, Shipped};
 
 pub(crate) use draft::{Draft, Line, Offer, Priced, Terms, TermsKind, Unplaceable, items};
 pub(crate) use number::{id as id_of_number, number};
+pub(crate) use refund::{Claim, NotRefundable, Past, Sold, claim};
 
 /// What may happen to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,9 @@ impl Step {
         }
     }
 }
+
+/// The states in which the shop has the customer's money, and may give some of it back.
+pub(crate) const REFUNDABLE: &[OrderStatus] = &[Paid, Shipped, Delivered, Returned];
 
 #[cfg(test)]
 mod tests {

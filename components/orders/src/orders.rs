@@ -133,15 +133,42 @@ pub(crate) async fn get(caller: &Caller, id: OrderId) -> Result<OrderView> {
     Ok(visible(caller, id).await?.into())
 }
 
-/// Orders, the newest first.
-pub(crate) async fn list(filter: &Filter, query: &PageQuery) -> Result<Page<OrderView>> {
-    let limit = query.limit();
-    let (orders, looked_until) = list::list(&DATABASE, filter, query.after()?, limit + 1).await?;
-    let places: Vec<_> = orders.iter().map(Place::of).collect();
-    let more = places.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    let last = if more { places.iter().rev().nth(1).copied() } else { looked_until };
-    let items = orders.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).map(OrderView::from);
-    Ok(Page { items: items.collect(), next_cursor: last.map(|place| Cursor::encode(&place)).transpose()? })
+/// Everybody's orders for admins, their own for others; the newest first.
+pub(crate) async fn list(caller: &Caller, mut filter: Filter, query: &PageQuery) -> Result<Page<OrderView>> {
+    if !caller.role.administers() && *filter.user_id.get_or_insert(caller.user_id) != caller.user_id {
+        return Err(Error::Forbidden("only admins see the orders of others"));
+    }
+    let limit = usize::try_from(query.limit()).unwrap_or(usize::MAX);
+    let (mut orders, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
+    let more = orders.len() > limit;
+    orders.truncate(limit);
+    let last = if more { orders.last().map(Place::of) } else { looked_until };
+    Ok(Page {
+        items: orders.into_iter().map(OrderView::from).collect(),
+        next_cursor: last.map(|place| Cursor::encode(&place)).transpose()?,
+    })
+}
+
+pub(crate) async fn list_of_user(
+    caller: &Caller,
+    user_id: UserId,
+    filter: Filter,
+    query: &PageQuery,
+) -> Result<Page<OrderView>> {
+    if !caller.may_see(user_id) {
+        return Err(Error::not_found("user"));
+    }
+    list(caller, Filter { user_id: Some(user_id), ..filter }, query).await
+}
+
+pub(crate) async fn get_by_number(caller: &Caller, number: &str) -> Result<OrderView> {
+    let id = order::id_of_number(number).ok_or(NOT_FOUND)?;
+    let order = visible(caller, id).await?;
+    if order::number(order.id, order.created_at).eq_ignore_ascii_case(number) {
+        Ok(order.into())
+    } else {
+        Err(NOT_FOUND)
+    }
 }
 
 pub(crate) async fn history(caller: &Caller, id: OrderId) -> Result<Vec<Entry>> {

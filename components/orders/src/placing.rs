@@ -280,7 +280,11 @@ pub(crate) struct QuoteView {
 }
 
 /// Prices what somebody might order, with a code that they might use.
-pub(crate) async fn quote(items: &[OrderedItem], terms: Option<&Terms>, ship_to: Option<&Address>) -> Result<QuoteView> {
+pub(crate) async fn quote(
+    items: &[OrderedItem],
+    terms: Option<&Terms>,
+    ship_to: Option<&Address>,
+) -> Result<QuoteView> {
     let Priced { lines, subtotal, discount, shipping, tax, total, currency } =
         pricing::priced(draft(items).await?, terms, ship_to).await?;
     Ok(QuoteView { items: lines, subtotal, discount, shipping, tax, total, currency })

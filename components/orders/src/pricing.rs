@@ -42,7 +42,8 @@ async fn rate<T: TryFrom<i64>>(name: &str) -> Result<T> {
 
 /// Adds discount, shipping and tax. What the rules answer is checked: on a wrong quote nothing is placed.
 pub(crate) async fn priced(draft: Draft, terms: Option<&Terms>, ship_to: Option<&Address>) -> Result<Priced> {
-    let request = request(&draft, terms, ship_to).ok_or_else(|| Error::Internal("pricing: a negative amount".into()))?;
+    let request =
+        request(&draft, terms, ship_to).ok_or_else(|| Error::Internal("pricing: a negative amount".into()))?;
     match price(request).await {
         Ok(quote) => draft.priced(&quote).map_err(|wrong| Error::Internal(format!("pricing: wrong quote: {wrong}"))),
         Err(refusal) => Err(Error::invalid(refusal.field, refusal.message)),

@@ -5,17 +5,18 @@ use events::Envelope;
 use model::{
     Timestamp,
     event::{
-        Event, InventoryRejected, InventoryReserved, OrderFailed, OrderPaid, OrderReserved, PaymentFailed,
-        PaymentRefunded, PaymentSucceeded,
+        Event, InventoryRejected, InventoryReserved, OrderFailed, OrderPaid, OrderReserved, PaymentAuthorized,
+        PaymentFailed, PaymentRefunded, PaymentSucceeded, RefundFailed, UserDeleted,
     },
 };
 use store::Transaction;
 use web::Result;
 
 use crate::{
+    erasures,
     order::Step,
     orders::{announce, announce_end},
-    repository,
+    refunds, repository,
 };
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
@@ -34,7 +35,18 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
         return end(transaction, order_id, Step::Decline, &reason).await;
     }
     if let Some(refunded) = event.read::<PaymentRefunded>() {
-        return payment_refunded(transaction, &refunded?).await;
+        return refunds::refunded(transaction, &refunded?).await;
+    }
+    if let Some(failed) = event.read::<RefundFailed>() {
+        return refunds::failed(transaction, &failed?).await;
+    }
+    if let Some(authorized) = event.read::<PaymentAuthorized>() {
+        let PaymentAuthorized { order_id, amount, currency, .. } = authorized?;
+        let what = format!("{amount} {currency}");
+        return note(transaction, order_id, PaymentAuthorized::TYPE, &what, Timestamp::now()).await;
+    }
+    if let Some(deleted) = event.read::<UserDeleted>() {
+        return erasures::user_deleted(transaction, deleted?.id).await;
     }
     Ok(())
 }
@@ -63,11 +75,6 @@ async fn payment_succeeded(transaction: &Transaction, succeeded: &PaymentSucceed
         // Cancelled while the card was being charged: payments gives the money back when it hears of that.
         None => note(transaction, order_id, PaymentSucceeded::TYPE, "the money goes back", now).await,
     }
-}
-
-async fn payment_refunded(transaction: &Transaction, refunded: &PaymentRefunded) -> Result<()> {
-    let what = format!("{} {}", refunded.amount, refunded.currency);
-    note(transaction, refunded.order_id, PaymentRefunded::TYPE, &what, Timestamp::now()).await
 }
 
 async fn end(transaction: &Transaction, order_id: model::OrderId, step: Step, reason: &str) -> Result<()> {

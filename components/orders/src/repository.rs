@@ -1,7 +1,9 @@
 //! SQL of orders.
 
+pub(crate) mod erasures;
 pub(crate) mod list;
 pub(crate) mod placements;
+pub(crate) mod refunds;
 
 use model::{Address, Currency, Money, OrderId, OrderStatus, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -168,6 +170,12 @@ pub(crate) async fn advance(
     );
     let row = transaction.query_one(&update, params![step.to().as_str(), reason, now.0, id.0]).await?;
     row.map(Order::read).transpose()
+}
+
+/// Where an order that is on its way can be followed.
+pub(crate) async fn set_tracking(transaction: &Transaction, id: OrderId, tracking: &str) -> Result<()> {
+    let update = "UPDATE orders SET tracking = $1 WHERE id = $2";
+    Ok(transaction.execute(update, params![tracking, id.0]).await?)
 }
 
 /// Takes `step` for up to `limit` orders whose time is up.

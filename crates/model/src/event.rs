@@ -57,6 +57,12 @@ events! {
         account_status: String,
     }
 
+    /// An account is gone, and with it whatever says who it was.
+    UserDeleted = "USER_DELETED" => ["orders"], "user" / id {
+        /// The account.
+        id: UserId,
+    }
+
     /// The catalog has a new product.
     ProductCreated = "PRODUCT_CREATED" => ["inventory"], "product" / product_id {
         /// The product.
@@ -143,6 +149,18 @@ events! {
         currency: Currency,
         /// Set when the customer asked to be charged at once: the provider's token.
         payment_token: Option<String>,
+    }
+
+    /// The money for the order is held: it can be taken, or let go.
+    PaymentAuthorized = "PAYMENT_AUTHORIZED" => ["orders"], "order" / order_id {
+        /// The payment.
+        payment_id: PaymentId,
+        /// The order it is to pay.
+        order_id: OrderId,
+        /// What is held.
+        amount: Money,
+        /// Its currency.
+        currency: Currency,
     }
 
     /// The money for the order is taken.

@@ -3,18 +3,23 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod addresses;
 mod anything;
 mod audit;
 mod batches;
 mod crash;
 mod deadlines;
 mod events;
+mod fulfilment;
 mod http;
 mod inventory;
 mod jitter;
+mod order_lists;
+mod order_refunds;
 mod orders;
 mod payments;
 mod placements;
+mod pricing;
 mod products;
 mod purchase;
 mod races;

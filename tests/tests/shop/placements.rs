@@ -46,7 +46,10 @@ async fn a_key_is_worth_one_order_even_when_it_could_not_be_placed_any_more() {
     body["shippingAddress"] = address();
     let placed = place(&shop, &body).await.expect(201);
     let id = placed["id"].as_i64().unwrap();
-    assert_eq!((&placed["status"], &placed["total"], &placed["userId"]), (&json!("pending"), &json!(5.0), &json!(ann.id)));
+    assert_eq!(
+        (&placed["status"], &placed["total"], &placed["userId"]),
+        (&json!("pending"), &json!(5.0), &json!(ann.id))
+    );
     shop.wait_for(id, "paid").await;
     assert_eq!(shop.find_order(id).await["shippingAddress"], address());
     assert_eq!(shop.delete(format!("/api/v1/products/{mug}")).by(shop.admin().await).await.status, 204);

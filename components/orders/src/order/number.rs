@@ -37,7 +37,9 @@ mod tests {
     #[test]
     fn what_is_no_number_names_no_order() {
         assert_eq!(id("b-2026-000123"), Some(OrderId(123)));
-        for other in ["", "B", "B-2026", "B-2026-", "B-2026-123", "B2026000123", "B-26-000123", "B-2026-00012x", "B-2026-+00123"] {
+        for other in
+            ["", "B", "B-2026", "B-2026-", "B-2026-123", "B2026000123", "B-26-000123", "B-2026-00012x", "B-2026-+00123"]
+        {
             assert_eq!(id(other), None, "{other}");
         }
         assert_eq!(id("B-2026-99999999999999999999"), None);

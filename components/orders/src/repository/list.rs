@@ -1,25 +1,27 @@
 //! SQL of lists: each filter stands on an index, and all of them sort by (created_at, id), the newest first.
 
-use model::{OrderId, OrderStatus, Timestamp, UserId};
+use model::{Money, OrderStatus, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use store::{Database, Value, params};
 use web::Result;
 
 use super::{ORDER, Order};
+use crate::order;
 
 /// What a list is about; everything that is set must hold.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Filter {
-    pub(crate) id: Option<OrderId>,
+    /// As people read it out. What is no number is nobody's.
+    pub(crate) number: Option<String>,
     pub(crate) user_id: Option<UserId>,
     pub(crate) status: Option<OrderStatus>,
     /// Placed then or later.
     pub(crate) from: Option<Timestamp>,
     /// Placed before.
     pub(crate) to: Option<Timestamp>,
-    /// In minor units.
-    pub(crate) min_total: Option<i64>,
-    pub(crate) max_total: Option<i64>,
+    /// Between these, both included.
+    pub(crate) min_total: Option<Money>,
+    pub(crate) max_total: Option<Money>,
 }
 
 /// The place of an order in a list.
@@ -60,8 +62,8 @@ impl Filter {
     /// What an index finds.
     fn indexed(&self, before: Option<Place>) -> Conditions {
         let mut conditions = Conditions::default();
-        if let Some(id) = self.id {
-            conditions.add("id =", id.0);
+        if let Some(number) = &self.number {
+            conditions.add("id =", order::id_of_number(number).map_or(0, |id| id.0));
         }
         // One index at a time: a customer has fewer orders than a state.
         if let Some(user_id) = self.user_id {
@@ -87,10 +89,10 @@ impl Filter {
             conditions.add("status =", status.as_str());
         }
         if let Some(min) = self.min_total {
-            conditions.add("total >=", min);
+            conditions.add("total >=", min.minor());
         }
         if let Some(max) = self.max_total {
-            conditions.add("total <=", max);
+            conditions.add("total <=", max.minor());
         }
     }
 
@@ -123,7 +125,11 @@ pub(crate) async fn list(
         conditions.sql()
     );
     let rows = database.query(&list, conditions.values).await?;
-    Ok((rows.into_iter().map(Order::read).collect::<Result<_>>()?, floor))
+    let mut orders = rows.into_iter().map(Order::read).collect::<Result<Vec<_>>>()?;
+    if let Some(number) = &filter.number {
+        orders.retain(|order| order::number(order.id, order.created_at).eq_ignore_ascii_case(number));
+    }
+    Ok((orders, floor))
 }
 
 /// The last row that a page looks at; none when there are fewer.

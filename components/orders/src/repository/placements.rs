@@ -34,7 +34,6 @@ pub(crate) async fn decide(transaction: &Transaction, key: Uuid, placed: Placed)
         Placed::Order(id) => Some(id.0),
         Placed::Forgotten => None,
     };
-    let insert =
-        "INSERT INTO placements (key, order_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING RETURNING key";
+    let insert = "INSERT INTO placements (key, order_id) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING RETURNING key";
     Ok(transaction.query_one(insert, params![key.to_string(), order_id]).await?.is_some())
 }
