@@ -1,22 +1,46 @@
 -- lines: what was ordered, at the prices of that moment; never changed:
--- [{"productId": 1, "name": "Mug", "sku": null, "unitPrice": 9.9, "quantity": 2, "total": 19.8}].
+-- [{"productId": 1, "name": "Mug", "sku": null, "unitPrice": 9.9, "quantity": 2, "total": 19.8, "discount": 0}].
+-- discount_use: {"code": "SPRING", "key": "…"}: the code and the placement under which carts have counted it.
+-- promised: what is on its way back to the customer; refunded: what has arrived.
 CREATE TABLE orders (
-  id             INTEGER PRIMARY KEY AUTOINCREMENT,
-  user_id        BIGINT NOT NULL,
-  status         TEXT   NOT NULL,
-  reason         TEXT,
-  lines          TEXT   NOT NULL,
-  total          BIGINT NOT NULL,
-  currency       TEXT   NOT NULL,
-  payment_token  TEXT,
-  created_at     BIGINT NOT NULL,
-  updated_at     BIGINT NOT NULL,
-  expires_at     BIGINT NOT NULL
+  id                INTEGER PRIMARY KEY AUTOINCREMENT,
+  user_id           BIGINT NOT NULL,
+  status            TEXT   NOT NULL,
+  reason            TEXT,
+  lines             TEXT   NOT NULL,
+  subtotal          BIGINT NOT NULL,
+  discount          BIGINT NOT NULL,
+  shipping          BIGINT NOT NULL,
+  tax               BIGINT NOT NULL,
+  total             BIGINT NOT NULL CHECK (total >= 0),
+  currency          TEXT   NOT NULL,
+  discount_use      TEXT,
+  shipping_address  TEXT,
+  billing_address   TEXT,
+  payment_token     TEXT,
+  tracking          TEXT,
+  promised          BIGINT NOT NULL DEFAULT 0 CHECK (promised >= 0),
+  refunded          BIGINT NOT NULL DEFAULT 0 CHECK (refunded >= 0),
+  created_at        BIGINT NOT NULL,
+  updated_at        BIGINT NOT NULL,
+  expires_at        BIGINT NOT NULL,
+  paid_at           BIGINT
 );
 
-CREATE INDEX orders_by_user ON orders (user_id, id);
+-- Lists are sorted by (created_at, id), the newest first.
+CREATE INDEX orders_by_age ON orders (created_at, id);
+
+CREATE INDEX orders_by_user ON orders (user_id, created_at, id);
+
+CREATE INDEX orders_by_status ON orders (status, created_at, id);
 
 CREATE INDEX orders_unpaid ON orders (expires_at) WHERE status IN ('pending', 'reserved');
+
+-- Placements whose key somebody else knows. order_id is null when nothing may be placed under the key any more.
+CREATE TABLE placements (
+  key       TEXT   PRIMARY KEY,
+  order_id  BIGINT
+);
 
 -- What happened to an order, for people: a status it took, or a note under the status it had.
 CREATE TABLE order_history (
@@ -29,3 +53,32 @@ CREATE TABLE order_history (
 );
 
 CREATE INDEX order_history_by_order ON order_history (order_id, id);
+
+-- Money that goes back. request_id names it to payments; null when payments gave it back without being asked.
+-- items: [{"productId": 1, "quantity": 2}], the pieces that it is for; restock: whether they went back into stock.
+CREATE TABLE refunds (
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  request_id  TEXT   UNIQUE,
+  order_id    BIGINT NOT NULL,
+  status      TEXT   NOT NULL,
+  amount      BIGINT NOT NULL CHECK (amount > 0),
+  reason      TEXT,
+  failure     TEXT,
+  items       TEXT    NOT NULL,
+  restock     BOOLEAN NOT NULL,
+  created_at  BIGINT NOT NULL,
+  updated_at  BIGINT NOT NULL
+);
+
+CREATE INDEX refunds_by_order ON refunds (order_id, id);
+
+-- Users who are gone. Their orders after (after_at, after_id) have still to be gone through, at due_at.
+CREATE TABLE erasures (
+  user_id   BIGINT PRIMARY KEY,
+  after_at  BIGINT NOT NULL,
+  after_id  BIGINT NOT NULL,
+  until     BIGINT NOT NULL,
+  due_at    BIGINT NOT NULL
+);
+
+CREATE INDEX erasures_due ON erasures (due_at);

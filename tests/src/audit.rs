@@ -1,5 +1,7 @@
 //! The promises, checked on the books of all services at once: of a shop at rest.
 
+mod orders;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -41,6 +43,7 @@ struct Order {
     status: String,
     total: i64,
     expires_at: i64,
+    /// What it still has: without what a refund has put back into stock.
     pieces: BTreeMap<i64, i64>,
 }
 
@@ -92,6 +95,7 @@ impl Shop {
         self.audit_events(&mut findings, allowed);
         self.audit_accounts(&mut findings);
         let orders = self.orders();
+        self.audit_orders(&mut findings);
         self.audit_stock(&mut findings, &orders);
         self.audit_money(&mut findings, &orders, allowed);
         findings.0
@@ -133,12 +137,14 @@ impl Shop {
 
     fn orders(&self) -> Vec<Order> {
         let orders = self.query("orders", "SELECT id, status, total, expires_at, lines FROM orders ORDER BY id");
-        let order = |row: Vec<Value>| Order {
-            id: int(&row[0]),
-            status: text(&row[1]),
-            total: int(&row[2]),
-            expires_at: int(&row[3]),
-            pieces: pieces(&row[4]),
+        let restocked = self.restocked();
+        let order = |row: Vec<Value>| {
+            let (id, mut pieces) = (int(&row[0]), pieces(&row[4]));
+            for (product, back) in restocked.get(&id).into_iter().flatten() {
+                *pieces.entry(*product).or_default() -= back;
+            }
+            pieces.retain(|_, left| *left != 0);
+            Order { id, status: text(&row[1]), total: int(&row[2]), expires_at: int(&row[3]), pieces }
         };
         orders.into_iter().map(order).collect()
     }
@@ -166,7 +172,8 @@ impl Shop {
             let id = order.id;
             let fits = match order.status.as_str() {
                 "reserved" => status == "held",
-                "paid" => status == "sold",
+                "paid" | "shipped" | "delivered" => status == "sold" || order.pieces.is_empty() && status == "returned",
+                "returned" => status == "returned",
                 "failed" | "cancelled" => matches!(status.as_str(), "" | "rejected" | "released" | "returned"),
                 _ => false,
             };
@@ -316,7 +323,7 @@ impl Shop {
                 _ => {}
             }
             match status.as_str() {
-                "paid" => check(money.taken == *total, "paid is not taken"),
+                "paid" | "shipped" | "delivered" | "returned" => check(money.taken == *total, "paid is not taken"),
                 "reserved" => {
                     check(money.taken == 0, "money without a paid order");
                     // Time goes on between the last tick and this look.

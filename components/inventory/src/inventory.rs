@@ -368,6 +368,23 @@ pub(crate) async fn end(
     apply(transaction, kind, &changes, reason).await.map(drop)
 }
 
+/// Takes some pieces of a sold reservation back.
+pub(crate) async fn take_back(
+    transaction: &Transaction,
+    reservation: &Reservation,
+    back: &[OrderedItem],
+    reason: &str,
+) -> Result<()> {
+    let back = stock::merged(back);
+    let Some(left) = stock::without(&reservation.lines, &back) else {
+        return Err(Error::Internal(format!("reservation {}: more comes back than was sold", reservation.id)));
+    };
+    let status = if left.is_empty() { "returned" } else { "sold" };
+    repository::set_lines(transaction, reservation.id, status, &left, Timestamp::now()).await?;
+    let changes = stock::changes(Kind::Returned, &back, reservation.id);
+    apply(transaction, Kind::Returned, &changes, Some(reason)).await.map(drop)
+}
+
 /// Changes stock, writes the history, announces what can be ordered now, and warns where little is left.
 async fn apply(transaction: &Transaction, kind: Kind, changes: &[Change], reason: Option<&str>) -> Result<Vec<Record>> {
     let changed = change_stock(transaction, kind, changes, reason).await?;

@@ -4,8 +4,8 @@ use events::Envelope;
 use model::{
     OrderId, Timestamp,
     event::{
-        InventoryRejected, InventoryReserved, OrderCancelled, OrderFailed, OrderPaid, OrderPlaced, ProductCreated,
-        ProductDeleted, ProductUpdated,
+        InventoryRejected, InventoryReserved, ItemsRestocked, OrderCancelled, OrderFailed, OrderPaid, OrderPlaced,
+        OrderReturned, ProductCreated, ProductDeleted, ProductUpdated,
     },
 };
 use store::Transaction;
@@ -34,6 +34,12 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
     if let Some(failed) = event.read::<OrderFailed>() {
         let OrderFailed { order_id, reason, .. } = failed?;
         return order_ended(transaction, order_id, &reason).await;
+    }
+    if let Some(returned) = event.read::<OrderReturned>() {
+        return order_ended(transaction, returned?.order_id, "sent back by the customer").await;
+    }
+    if let Some(restocked) = event.read::<ItemsRestocked>() {
+        return items_restocked(transaction, &restocked?).await;
     }
     if let Some(created) = event.read::<ProductCreated>() {
         let ProductCreated { product_id, stock: quantity, .. } = created?;
@@ -84,6 +90,17 @@ async fn order_ended(transaction: &Transaction, order_id: OrderId, reason: &str)
         None => {
             repository::reserve(transaction, Some(order_id), "released", &[], None, Timestamp::now()).await.map(drop)
         }
+    }
+}
+
+/// Some pieces of a sold order come back; the others stay sold.
+async fn items_restocked(transaction: &Transaction, restocked: &ItemsRestocked) -> Result<()> {
+    let order_id = restocked.order_id;
+    match repository::reservation_of(transaction, order_id).await? {
+        Some(reservation) if reservation.status == "sold" => {
+            inventory::take_back(transaction, &reservation, &restocked.items, &restocked.reason).await
+        }
+        _ => Err(Error::Internal(format!("pieces of order {order_id} come back, but none are sold"))),
     }
 }
 

@@ -222,6 +222,18 @@ pub(crate) async fn set_status(transaction: &Transaction, id: i64, status: &str,
     Ok(transaction.execute(update, params![status, now.0, id]).await?)
 }
 
+/// Leaves a reservation with fewer pieces.
+pub(crate) async fn set_lines(
+    transaction: &Transaction,
+    id: i64,
+    status: &str,
+    lines: &[OrderedItem],
+    now: Timestamp,
+) -> Result<()> {
+    let update = "UPDATE reservations SET status = $1, lines = $2, updated_at = $3 WHERE id = $4";
+    Ok(transaction.execute(update, params![status, serde_json::to_string(lines)?, now.0, id]).await?)
+}
+
 const RESERVATION: &str = "SELECT id, order_id, status, lines, expires_at FROM reservations";
 
 fn reservation(mut row: Row) -> Result<Reservation> {

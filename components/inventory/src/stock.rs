@@ -97,6 +97,17 @@ pub(crate) fn merged(lines: &[OrderedItem]) -> Vec<OrderedItem> {
     by_product.into_iter().map(|(product_id, quantity)| OrderedItem { product_id, quantity }).collect()
 }
 
+/// What is left of `lines` when `back`, one line a product, has come back; `None` when that is more than there is.
+pub(crate) fn without(lines: &[OrderedItem], back: &[OrderedItem]) -> Option<Vec<OrderedItem>> {
+    let mut left = lines.to_vec();
+    for item in back {
+        let line = left.iter_mut().find(|line| line.product_id == item.product_id)?;
+        line.quantity = line.quantity.checked_sub(item.quantity)?;
+    }
+    left.retain(|line| line.quantity > 0);
+    Some(left)
+}
+
 /// Whether all of `lines` can be held.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -150,6 +161,15 @@ mod tests {
         assert_eq!(judge(&merged(&[line(2, 1), line(2, 3)]), &available), Verdict::Enough);
         assert!(matches!(judge(&merged(&[line(2, 2), line(2, 3)]), &available), Verdict::Short(_)));
         assert_eq!(judge(&[line(3, 1)], &available), Verdict::Unknown(ProductId(3)));
+    }
+
+    #[test]
+    fn no_more_comes_back_than_went_out() {
+        let sold = [line(1, 3), line(2, 5)];
+        assert_eq!(without(&sold, &[line(2, 1)]), Some(vec![line(1, 3), line(2, 4)]));
+        assert_eq!(without(&sold, &[line(1, 3), line(2, 5)]), Some(vec![]));
+        assert_eq!(without(&sold, &[line(1, 4)]), None);
+        assert_eq!(without(&sold, &[line(3, 1)]), None);
     }
 
     proptest! {

@@ -4,9 +4,14 @@ mod api {
     pub(crate) mod internal;
     pub(crate) mod v1;
 }
+mod erasures;
+mod fulfilment;
 mod order;
 mod orders;
+mod placing;
+mod pricing;
 mod reactions;
+mod refunds;
 mod repository;
 
 use axum::Router;
@@ -36,11 +41,13 @@ impl web::Service for Orders {
     }
 
     async fn tick() -> web::Result<()> {
-        orders::cancel_unpaid().await
+        orders::cancel_unpaid().await?;
+        erasures::erase_some().await
     }
 
     async fn start() -> web::Result<()> {
-        orders::read_timeout().await
+        orders::read_timeout().await?;
+        pricing::read_rates().await
     }
 }
 

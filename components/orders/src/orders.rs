@@ -1,21 +1,24 @@
-//! The use cases of orders: what happens in one transaction, and what is announced.
+//! The use cases of orders: what happens in one transaction, and what is announced. Placing, fulfilling and refunding have
+//! files of their own.
 
 use std::{cell::Cell, time::Duration};
 
-use http::StatusCode;
 use model::{
     Currency, Money, OrderId, OrderStatus, Timestamp, UserId,
-    event::{Event, OrderCancelled, OrderPlaced, OrderedItem},
+    event::{DiscountReleased, Event, OrderCancelled},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{Durability, Transaction};
-use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, Service, client, variable};
+use web::{Caller, Cursor, Error, Page, PageQuery, Result, Service, variable};
 
 use crate::{
     DATABASE, Orders,
-    order::{Draft, Offer, Step, Unplaceable},
-    repository::{self, Entry, Order},
+    order::{self, Step},
+    repository::{
+        self, Entry, Order,
+        list::{self, Filter, Place},
+    },
 };
 
 /// Orders whose time is up that one tick ends.
@@ -26,15 +29,33 @@ const EXPIRED_PER_TICK: u32 = 100;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrderView {
     id: OrderId,
+    /// What people read out.
+    number: String,
     user_id: UserId,
     status: OrderStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     items: Box<RawValue>,
+    subtotal: Money,
+    discount: Money,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount_code: Option<String>,
+    shipping: Money,
+    tax: Money,
     total: Money,
+    /// What has gone back to the customer.
+    refunded: Money,
     currency: Currency,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shipping_address: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billing_address: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracking: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paid_at: Option<Timestamp>,
     /// Until when it must be paid; absent once that is settled.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
@@ -44,20 +65,31 @@ impl From<Order> for OrderView {
     fn from(order: Order) -> Self {
         Self {
             id: order.id,
+            number: order::number(order.id, order.created_at),
             user_id: order.user_id,
             status: order.status,
             reason: order.reason,
             items: order.lines,
+            subtotal: order.subtotal,
+            discount: order.discount,
+            discount_code: order.discount_use.map(|used| used.code),
+            shipping: order.shipping,
+            tax: order.tax,
             total: order.total,
+            refunded: order.refunded,
             currency: order.currency,
+            shipping_address: order.shipping_address,
+            billing_address: order.billing_address,
+            tracking: order.tracking,
             created_at: order.created_at,
             updated_at: order.updated_at,
+            paid_at: order.paid_at,
             expires_at: (!order.status.is_final()).then_some(order.expires_at),
         }
     }
 }
 
-const NOT_FOUND: Error = Error::not_found("order");
+pub(crate) const NOT_FOUND: Error = Error::not_found("order");
 
 thread_local! {
     static TIMEOUT: Cell<Duration> = const { Cell::new(Duration::from_secs(15 * 60)) };
@@ -69,53 +101,9 @@ pub(crate) async fn read_timeout() -> Result<()> {
     Ok(())
 }
 
-/// Places an order: priced by the catalog, reserved by event, charged with `payment_token` once reserved, if given.
-pub(crate) async fn place(
-    caller: &Caller,
-    once: &Once,
-    items: &[OrderedItem],
-    payment_token: Option<&str>,
-) -> Result<Answer> {
-    if let Some(answer) = once.answered(&DATABASE, Some(caller)).await? {
-        return Ok(answer);
-    }
-    let draft = Draft::price(items, &offers(items).await?).map_err(|unplaceable| match unplaceable {
-        Unplaceable::NoSuchProduct(position) => {
-            Error::invalid(format!("items[{position}].productId"), "there is no such product")
-        }
-        Unplaceable::Empty => Error::invalid("items", "must not be empty"),
-        Unplaceable::MixedCurrencies => Error::invalid("items", "have prices in different currencies"),
-        Unplaceable::TooExpensive => Error::invalid("items", format!("cost more than {}", Money::MAX)),
-    })?;
-    DATABASE
-        .transaction(Durability::Durable, async |transaction| {
-            if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
-                return Ok(answer);
-            }
-            let now = Timestamp::now();
-            let expires_at = now.after(TIMEOUT.get());
-            let order = repository::insert(transaction, caller.user_id, &draft, payment_token, now, expires_at).await?;
-            let placed = OrderPlaced {
-                order_id: order.id,
-                user_id: order.user_id,
-                items: draft.items(),
-                total: order.total,
-                currency: order.currency,
-            };
-            announce(transaction, &order, &placed).await?;
-            once.answer(transaction, Some(caller), StatusCode::CREATED, &OrderView::from(order)).await
-        })
-        .await
-}
-
-/// What the catalog asks for the products, at this moment.
-async fn offers(items: &[OrderedItem]) -> Result<Vec<Offer>> {
-    let mut ids: Vec<_> = items.iter().map(|item| item.product_id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    let path = format!("/internal/products?ids={}", ids.join(","));
-    client::get("catalog", &path).await?.ok_or(Error::Unavailable("catalog".into()))
+/// Until when an order that is placed at `now` must be paid.
+pub(crate) fn deadline(now: Timestamp) -> Timestamp {
+    now.after(TIMEOUT.get())
 }
 
 /// Writes what just happened to `order` into its history and tells the other services.
@@ -124,7 +112,19 @@ pub(crate) async fn announce<E: Event>(transaction: &Transaction, order: &Order,
     Ok(events::emit(transaction, Orders::NAME, event).await?)
 }
 
-async fn visible(caller: &Caller, id: OrderId) -> Result<Order> {
+/// The same for an order that has just ended. A code that it used without ever being paid is free again.
+pub(crate) async fn announce_end<E: Event>(transaction: &Transaction, order: &Order, event: &E) -> Result<()> {
+    announce(transaction, order, event).await?;
+    match &order.discount_use {
+        Some(used) if order.paid_at.is_none() => {
+            let released = DiscountReleased { order_id: order.id, key: used.key };
+            Ok(events::emit(transaction, Orders::NAME, &released).await?)
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) async fn visible(caller: &Caller, id: OrderId) -> Result<Order> {
     let order = repository::find(&DATABASE, id).await?;
     order.filter(|order| caller.may_see(order.user_id)).ok_or(NOT_FOUND)
 }
@@ -133,10 +133,42 @@ pub(crate) async fn get(caller: &Caller, id: OrderId) -> Result<OrderView> {
     Ok(visible(caller, id).await?.into())
 }
 
-pub(crate) async fn list_own(caller: &Caller, query: &PageQuery) -> Result<Page<OrderView>> {
-    let before = query.after::<i64>()?.unwrap_or(i64::MAX);
-    let orders = repository::list(&DATABASE, caller.user_id, before, query.limit() + 1).await?;
-    Page::new(orders.into_iter().map(OrderView::from).collect(), query.limit(), |order| order.id)
+/// Everybody's orders for admins, their own for others; the newest first.
+pub(crate) async fn list(caller: &Caller, mut filter: Filter, query: &PageQuery) -> Result<Page<OrderView>> {
+    if !caller.role.administers() && *filter.user_id.get_or_insert(caller.user_id) != caller.user_id {
+        return Err(Error::Forbidden("only admins see the orders of others"));
+    }
+    let limit = usize::try_from(query.limit()).unwrap_or(usize::MAX);
+    let (mut orders, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
+    let more = orders.len() > limit;
+    orders.truncate(limit);
+    let last = if more { orders.last().map(Place::of) } else { looked_until };
+    Ok(Page {
+        items: orders.into_iter().map(OrderView::from).collect(),
+        next_cursor: last.map(|place| Cursor::encode(&place)).transpose()?,
+    })
+}
+
+pub(crate) async fn list_of_user(
+    caller: &Caller,
+    user_id: UserId,
+    filter: Filter,
+    query: &PageQuery,
+) -> Result<Page<OrderView>> {
+    if !caller.may_see(user_id) {
+        return Err(Error::not_found("user"));
+    }
+    list(caller, Filter { user_id: Some(user_id), ..filter }, query).await
+}
+
+pub(crate) async fn get_by_number(caller: &Caller, number: &str) -> Result<OrderView> {
+    let id = order::id_of_number(number).ok_or(NOT_FOUND)?;
+    let order = visible(caller, id).await?;
+    if order::number(order.id, order.created_at).eq_ignore_ascii_case(number) {
+        Ok(order.into())
+    } else {
+        Err(NOT_FOUND)
+    }
 }
 
 pub(crate) async fn history(caller: &Caller, id: OrderId) -> Result<Vec<Entry>> {
@@ -152,20 +184,28 @@ pub(crate) async fn cancel(caller: &Caller, id: OrderId, reason: Option<&str>) -
             let reason = reason.unwrap_or(if caller.role.administers() { "by the shop" } else { "by the customer" });
             match repository::advance(transaction, id, Step::Cancel, Some(reason), Timestamp::now()).await? {
                 Some(order) => {
-                    announce(transaction, &order, &cancelled(&order)).await?;
+                    announce_end(transaction, &order, &cancelled(&order)).await?;
                     Ok(order.into())
                 }
-                None => {
-                    let order = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
-                    if order.status == OrderStatus::Cancelled {
-                        Ok(order.into())
-                    } else {
-                        Err(Error::Conflict("not-cancellable", format!("the order is {}", order.status)))
-                    }
-                }
+                None => unchanged(transaction, id, OrderStatus::Cancelled, "not-cancellable").await,
             }
         })
         .await
+}
+
+/// The order, if it has this status already: what is asked for twice is done once. 409 otherwise.
+pub(crate) async fn unchanged(
+    transaction: &Transaction,
+    id: OrderId,
+    status: OrderStatus,
+    refusal: &'static str,
+) -> Result<OrderView> {
+    let order = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
+    if order.status == status {
+        Ok(order.into())
+    } else {
+        Err(Error::Conflict(refusal, format!("the order is {}", order.status)))
+    }
 }
 
 fn cancelled(order: &Order) -> OrderCancelled {
@@ -188,7 +228,7 @@ pub(crate) async fn cancel_unpaid() -> Result<()> {
             let reason = "not paid in time";
             let expired = repository::advance_expired(transaction, Step::Expire, reason, now, EXPIRED_PER_TICK).await?;
             for order in &expired {
-                announce(transaction, order, &cancelled(order)).await?;
+                announce_end(transaction, order, &cancelled(order)).await?;
             }
             Ok(())
         })

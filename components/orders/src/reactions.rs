@@ -5,14 +5,19 @@ use events::Envelope;
 use model::{
     Timestamp,
     event::{
-        Event, InventoryRejected, InventoryReserved, OrderFailed, OrderPaid, OrderReserved, PaymentFailed,
-        PaymentRefunded, PaymentSucceeded,
+        Event, InventoryRejected, InventoryReserved, OrderFailed, OrderPaid, OrderReserved, PaymentAuthorized,
+        PaymentFailed, PaymentRefunded, PaymentSucceeded, RefundFailed, UserDeleted,
     },
 };
 use store::Transaction;
 use web::Result;
 
-use crate::{order::Step, orders::announce, repository};
+use crate::{
+    erasures,
+    order::Step,
+    orders::{announce, announce_end},
+    refunds, repository,
+};
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     if let Some(reserved) = event.read::<InventoryReserved>() {
@@ -30,7 +35,18 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
         return end(transaction, order_id, Step::Decline, &reason).await;
     }
     if let Some(refunded) = event.read::<PaymentRefunded>() {
-        return payment_refunded(transaction, &refunded?).await;
+        return refunds::refunded(transaction, &refunded?).await;
+    }
+    if let Some(failed) = event.read::<RefundFailed>() {
+        return refunds::failed(transaction, &failed?).await;
+    }
+    if let Some(authorized) = event.read::<PaymentAuthorized>() {
+        let PaymentAuthorized { order_id, amount, currency, .. } = authorized?;
+        let what = format!("{amount} {currency}");
+        return note(transaction, order_id, PaymentAuthorized::TYPE, &what, Timestamp::now()).await;
+    }
+    if let Some(deleted) = event.read::<UserDeleted>() {
+        return erasures::user_deleted(transaction, deleted?.id).await;
     }
     Ok(())
 }
@@ -61,16 +77,11 @@ async fn payment_succeeded(transaction: &Transaction, succeeded: &PaymentSucceed
     }
 }
 
-async fn payment_refunded(transaction: &Transaction, refunded: &PaymentRefunded) -> Result<()> {
-    let what = format!("{} {}", refunded.amount, refunded.currency);
-    note(transaction, refunded.order_id, PaymentRefunded::TYPE, &what, Timestamp::now()).await
-}
-
 async fn end(transaction: &Transaction, order_id: model::OrderId, step: Step, reason: &str) -> Result<()> {
     match repository::advance(transaction, order_id, step, Some(reason), Timestamp::now()).await? {
         Some(order) => {
             let event = OrderFailed { order_id, user_id: order.user_id, reason: reason.to_owned() };
-            announce(transaction, &order, &event).await
+            announce_end(transaction, &order, &event).await
         }
         None => Ok(()),
     }

@@ -1,13 +1,20 @@
 //! SQL of orders.
 
-use model::{Currency, Money, OrderId, OrderStatus, Timestamp, UserId};
+pub(crate) mod erasures;
+pub(crate) mod list;
+pub(crate) mod placements;
+pub(crate) mod refunds;
+
+use model::{Address, Currency, Money, OrderId, OrderStatus, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{Database, Row, Transaction, params};
+use uuid::Uuid;
 use web::{Error, Result};
 
-use crate::order::{Draft, Step};
+use crate::order::{Line, Priced, Step};
 
-/// An order. Its lines are kept as the JSON they are shown as.
+/// An order. Lines and addresses are kept as the JSON they are shown as.
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) id: OrderId,
@@ -15,32 +22,70 @@ pub(crate) struct Order {
     pub(crate) status: OrderStatus,
     pub(crate) reason: Option<String>,
     pub(crate) lines: Box<RawValue>,
+    pub(crate) subtotal: Money,
+    pub(crate) discount: Money,
+    pub(crate) shipping: Money,
+    pub(crate) tax: Money,
     pub(crate) total: Money,
     pub(crate) currency: Currency,
+    pub(crate) discount_use: Option<DiscountUse>,
+    pub(crate) shipping_address: Option<Box<RawValue>>,
+    pub(crate) billing_address: Option<Box<RawValue>>,
+    pub(crate) payment_token: Option<String>,
+    pub(crate) tracking: Option<String>,
+    /// On its way back to the customer.
+    pub(crate) promised: Money,
+    /// Back with the customer.
+    pub(crate) refunded: Money,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) expires_at: Timestamp,
-    pub(crate) payment_token: Option<String>,
+    pub(crate) paid_at: Option<Timestamp>,
 }
 
-const ORDER: &str =
-    "id, user_id, status, reason, lines, total, currency, created_at, updated_at, expires_at, payment_token";
+/// The code that an order used, and the placement under which carts have counted it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DiscountUse {
+    pub(crate) code: String,
+    pub(crate) key: Uuid,
+}
+
+const ORDER: &str = "id, user_id, status, reason, lines, subtotal, discount, shipping, tax, total, currency, \
+     discount_use, shipping_address, billing_address, payment_token, tracking, promised, refunded, created_at, \
+     updated_at, expires_at, paid_at";
 
 impl Order {
     fn read(mut row: Row) -> Result<Self> {
+        let raw = |json: Option<String>| json.map(RawValue::from_string).transpose();
         Ok(Self {
             id: OrderId(row.next()?),
             user_id: UserId(row.next()?),
             status: parsed(&row.next::<String>()?)?,
             reason: row.next()?,
             lines: RawValue::from_string(row.next()?)?,
+            subtotal: Money::from_minor(row.next()?),
+            discount: Money::from_minor(row.next()?),
+            shipping: Money::from_minor(row.next()?),
+            tax: Money::from_minor(row.next()?),
             total: Money::from_minor(row.next()?),
             currency: parsed(&row.next::<String>()?)?,
+            discount_use: row.next::<Option<String>>()?.map(|json| serde_json::from_str(&json)).transpose()?,
+            shipping_address: raw(row.next()?)?,
+            billing_address: raw(row.next()?)?,
+            payment_token: row.next()?,
+            tracking: row.next()?,
+            promised: Money::from_minor(row.next()?),
+            refunded: Money::from_minor(row.next()?),
             created_at: Timestamp(row.next()?),
             updated_at: Timestamp(row.next()?),
             expires_at: Timestamp(row.next()?),
-            payment_token: row.next()?,
+            paid_at: row.next::<Option<i64>>()?.map(Timestamp),
         })
+    }
+
+    /// What was ordered.
+    pub(crate) fn lines(&self) -> Result<Vec<Line>> {
+        Ok(serde_json::from_str(self.lines.get())?)
     }
 }
 
@@ -48,32 +93,49 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T>
     text.parse().map_err(|error| Error::Internal(format!("orders: {error}")))
 }
 
-pub(crate) async fn insert(
-    transaction: &Transaction,
-    user_id: UserId,
-    draft: &Draft,
-    payment_token: Option<&str>,
-    now: Timestamp,
-    expires_at: Timestamp,
-) -> Result<Order> {
+/// An order that is about to be placed.
+#[derive(Debug)]
+pub(crate) struct NewOrder<'a> {
+    pub(crate) user_id: UserId,
+    pub(crate) priced: &'a Priced,
+    pub(crate) discount_use: Option<&'a DiscountUse>,
+    pub(crate) shipping_address: Option<&'a Address>,
+    pub(crate) billing_address: Option<&'a Address>,
+    pub(crate) payment_token: Option<&'a str>,
+    pub(crate) expires_at: Timestamp,
+}
+
+pub(crate) async fn insert(transaction: &Transaction, new: &NewOrder<'_>, now: Timestamp) -> Result<Order> {
     let insert = format!(
-        "INSERT INTO orders (user_id, status, lines, total, currency, payment_token, created_at, updated_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING {ORDER}"
+        "INSERT INTO orders (user_id, status, lines, subtotal, discount, shipping, tax, total, currency, discount_use, \
+         shipping_address, billing_address, payment_token, created_at, updated_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING {ORDER}"
     );
-    let lines = serde_json::to_string(&draft.lines)?;
+    let NewOrder { user_id, priced, .. } = new;
     let values = params![
         user_id.0,
         OrderStatus::Pending.as_str(),
-        lines,
-        draft.total.minor(),
-        draft.currency.as_str(),
-        payment_token,
+        serde_json::to_string(&priced.lines)?,
+        priced.subtotal.minor(),
+        priced.discount.minor(),
+        priced.shipping.minor(),
+        priced.tax.minor(),
+        priced.total.minor(),
+        priced.currency.as_str(),
+        json(new.discount_use)?,
+        json(new.shipping_address)?,
+        json(new.billing_address)?,
+        new.payment_token,
         now.0,
         now.0,
-        expires_at.0
+        new.expires_at.0
     ];
     let row = transaction.query_one(&insert, values).await?;
     Order::read(row.ok_or_else(|| Error::Internal("orders: INSERT returned no row".into()))?)
+}
+
+fn json<T: Serialize>(value: Option<&T>) -> Result<Option<String>> {
+    Ok(value.map(serde_json::to_string).transpose()?)
 }
 
 pub(crate) async fn find(database: &Database, id: OrderId) -> Result<Option<Order>> {
@@ -86,14 +148,8 @@ pub(crate) async fn find_in(transaction: &Transaction, id: OrderId) -> Result<Op
     row.map(Order::read).transpose()
 }
 
-/// A user's orders, newest first, before the order `before`.
-pub(crate) async fn list(database: &Database, user_id: UserId, before: i64, limit: u32) -> Result<Vec<Order>> {
-    let list = format!("SELECT {ORDER} FROM orders WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-    database.query(&list, params![user_id.0, before, limit]).await?.into_iter().map(Order::read).collect()
-}
-
-fn allowed(step: Step) -> String {
-    let states: Vec<_> = step.from().iter().map(|status| format!("'{status}'")).collect();
+fn allowed(states: &[OrderStatus]) -> String {
+    let states: Vec<_> = states.iter().map(|status| format!("'{status}'")).collect();
     states.join(", ")
 }
 
@@ -106,12 +162,20 @@ pub(crate) async fn advance(
     reason: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<Order>> {
+    let paid = if step == Step::Pay { ", paid_at = $3" } else { "" };
     let update = format!(
-        "UPDATE orders SET status = $1, reason = $2, updated_at = $3 WHERE id = $4 AND status IN ({}) RETURNING {ORDER}",
-        allowed(step)
+        "UPDATE orders SET status = $1, reason = $2, updated_at = $3{paid} WHERE id = $4 AND status IN ({}) \
+         RETURNING {ORDER}",
+        allowed(step.from())
     );
     let row = transaction.query_one(&update, params![step.to().as_str(), reason, now.0, id.0]).await?;
     row.map(Order::read).transpose()
+}
+
+/// Where an order that is on its way can be followed.
+pub(crate) async fn set_tracking(transaction: &Transaction, id: OrderId, tracking: &str) -> Result<()> {
+    let update = "UPDATE orders SET tracking = $1 WHERE id = $2";
+    Ok(transaction.execute(update, params![tracking, id.0]).await?)
 }
 
 /// Takes `step` for up to `limit` orders whose time is up.
@@ -125,7 +189,7 @@ pub(crate) async fn advance_expired(
     let update = format!(
         "UPDATE orders SET status = $1, reason = $2, updated_at = $3 WHERE id IN (SELECT id FROM orders \
          WHERE status IN ({}) AND expires_at <= $3 ORDER BY expires_at LIMIT {limit}) RETURNING {ORDER}",
-        allowed(step)
+        allowed(step.from())
     );
     let rows = transaction.query(&update, params![step.to().as_str(), reason, now.0]).await?;
     rows.into_iter().map(Order::read).collect()
@@ -134,12 +198,12 @@ pub(crate) async fn advance_expired(
 /// True when the time of some order is up.
 pub(crate) async fn any_expired(database: &Database, now: Timestamp) -> Result<bool> {
     let query =
-        format!("SELECT 1 FROM orders WHERE status IN ({}) AND expires_at <= $1 LIMIT 1", allowed(Step::Expire));
+        format!("SELECT 1 FROM orders WHERE status IN ({}) AND expires_at <= $1 LIMIT 1", allowed(Step::Expire.from()));
     Ok(database.query_one(&query, params![now.0]).await?.is_some())
 }
 
 /// One entry of an order's history.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Entry {
     id: i64,
     r#type: String,

@@ -72,7 +72,7 @@ events! {
     }
 
     /// An account is gone, and with it whatever says who it was.
-    UserDeleted = "USER_DELETED" => ["notifications"], "user" / id {
+    UserDeleted = "USER_DELETED" => ["notifications", "orders"], "user" / id {
         /// The account.
         id: UserId,
     }
@@ -270,6 +270,44 @@ events! {
         cancelled_at: Timestamp,
     }
 
+    /// The order is on its way to the customer.
+    OrderShipped = "ORDER_SHIPPED" => [], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// The carrier's number or page, when the shop has one.
+        tracking: Option<String>,
+    }
+
+    /// The order has arrived.
+    OrderDelivered = "ORDER_DELIVERED" => [], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+    }
+
+    /// The customer has sent the order back: what is sold of it is in stock again.
+    OrderReturned = "ORDER_RETURNED" => ["inventory"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Who placed it.
+        user_id: UserId,
+        /// What it asked for. Pieces that have come back before do not come back again.
+        items: Vec<OrderedItem>,
+    }
+
+    /// Some pieces of a paid order have come back.
+    ItemsRestocked = "ITEMS_RESTOCKED" => ["inventory"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// Which, at most what it still has.
+        items: Vec<OrderedItem>,
+        /// Why, for people.
+        reason: String,
+    }
+
     /// Some money of a paid order is to go back.
     RefundRequested = "REFUND_REQUESTED" => ["payments"], "order" / order_id {
         /// The order.
@@ -280,6 +318,22 @@ events! {
         amount: Money,
         /// Why, for people.
         reason: String,
+    }
+
+    /// A discount code was used by this order.
+    DiscountUsed = "DISCOUNT_USED" => ["carts"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// The placement under which the code was redeemed.
+        key: Uuid,
+    }
+
+    /// The order ended before it was paid: the code is free for another.
+    DiscountReleased = "DISCOUNT_RELEASED" => ["carts"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// The placement under which the code was redeemed.
+        key: Uuid,
     }
 }
 

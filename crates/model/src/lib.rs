@@ -19,7 +19,7 @@ pub use order::OrderStatus;
 pub use payment::{PaymentOperation, PaymentStatus};
 pub use product::ProductStatus;
 pub use role::Role;
-pub use time::Timestamp;
+pub use time::{InvalidTimestamp, Timestamp};
 
 /// An unknown word where one of a fixed vocabulary is expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

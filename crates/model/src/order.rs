@@ -9,6 +9,12 @@ crate::vocabulary! {
         Reserved = "reserved",
         /// Paid; its stock is sold.
         Paid = "paid",
+        /// On its way to the customer.
+        Shipped = "shipped",
+        /// At the customer's.
+        Delivered = "delivered",
+        /// Sent back by the customer; its pieces are in stock again.
+        Returned = "returned",
         /// Ended without stock or without money; nothing is held and nothing is owed.
         Failed = "failed",
         /// Ended by the customer, an admin or the clock; what was taken is given back.
@@ -19,6 +25,6 @@ crate::vocabulary! {
 impl OrderStatus {
     /// True when the saga has ended: only people change the order from here on.
     pub const fn is_final(self) -> bool {
-        matches!(self, OrderStatus::Paid | OrderStatus::Failed | OrderStatus::Cancelled)
+        !matches!(self, OrderStatus::Pending | OrderStatus::Reserved)
     }
 }

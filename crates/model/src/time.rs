@@ -32,6 +32,22 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+/// A text that is not a point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a time such as 2026-11-23T08:00:00Z, or a date such as 2026-11-23")]
+pub struct InvalidTimestamp;
+
+impl std::str::FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    /// RFC 3339, or a date, which begins at midnight UTC.
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let midnight = format!("{text}T00:00:00Z");
+        let time = humantime::parse_rfc3339(text).or_else(|_| humantime::parse_rfc3339(&midnight));
+        time.map(Self::from).map_err(|_| InvalidTimestamp)
+    }
+}
+
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let since = Duration::from_millis(u64::try_from(self.0).unwrap_or(0));
@@ -62,5 +78,14 @@ mod tests {
         let json = serde_json::to_string(&time).unwrap();
         assert_eq!(json, "\"2026-11-23T00:00:00.123Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), time);
+    }
+
+    #[test]
+    fn a_date_begins_at_midnight() {
+        assert_eq!("2026-11-23T00:00:00.123Z".parse(), Ok(Timestamp(1_795_392_000_123)));
+        assert_eq!("2026-11-23".parse(), Ok(Timestamp(1_795_392_000_000)));
+        for other in ["", "2026", "2026-13-01", "2026-11-23T", "23.11.2026", "2026-11-23T00:00:00ZT00:00:00Z"] {
+            assert_eq!(other.parse::<Timestamp>(), Err(InvalidTimestamp), "{other}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use http::{Method, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Result};
+use crate::{Error, Refusal, Result};
 
 /// A service that takes longer than this is not available.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +25,18 @@ pub async fn post<T: DeserializeOwned>(service: &'static str, path: &str, body: 
     let body = Bytes::from(serde_json::to_vec(body)?);
     let (status, body) = send(service, Method::POST, path, body).await?;
     read(service, status, &body)
+}
+
+/// The same, where the service may say no: its 404, 409 or 422 is the answer to whoever asks us ([`Error::Refused`]).
+pub async fn ask<T: DeserializeOwned>(service: &'static str, path: &str, body: &impl Serialize) -> Result<T> {
+    let body = Bytes::from(serde_json::to_vec(body)?);
+    let (status, body) = send(service, Method::POST, path, body).await?;
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(Error::Refused(Box::new(serde_json::from_slice::<Refusal>(&body)?)))
+        }
+        status => read(service, status, &body)?.ok_or(Error::Unavailable(service.into())),
+    }
 }
 
 fn read<T: DeserializeOwned>(service: &'static str, status: StatusCode, body: &[u8]) -> Result<Option<T>> {

@@ -4,16 +4,30 @@ use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// What is wrong with one field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// Its path, such as `items[0].quantity`.
     pub field: String,
     /// What it must be.
     pub message: String,
+}
+
+/// What another service of the shop has refused, as it said it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Refusal {
+    /// 4xx.
+    pub status: u16,
+    /// A word for programs.
+    pub code: String,
+    /// A sentence for people.
+    pub detail: String,
+    /// What is wrong with which fields.
+    #[serde(default)]
+    pub errors: Vec<FieldError>,
 }
 
 /// Why a request was not answered as asked. Every variant has changed nothing.
@@ -31,6 +45,8 @@ pub enum Error {
     MethodNotAllowed,
     /// 409: it contradicts the present state. A word for programs, and a sentence for people.
     Conflict(&'static str, String),
+    /// 4xx: another service of the shop says no, and that is the answer.
+    Refused(Box<Refusal>),
     /// 413: the body is too long.
     TooLarge,
     /// 415: the body is of another type than JSON.
@@ -71,12 +87,16 @@ impl Error {
             status: status.as_u16(),
             detail: &detail,
             code,
-            errors: if let Error::Invalid(errors) = self { errors } else { &[] },
+            errors: match self {
+                Error::Invalid(errors) => errors,
+                Error::Refused(refusal) => &refusal.errors,
+                _ => &[],
+            },
         })
     }
 
     /// The status, a word for programs, and a sentence for people.
-    fn parts(&self) -> (StatusCode, &'static str, Cow<'_, str>) {
+    fn parts(&self) -> (StatusCode, &str, Cow<'_, str>) {
         match self {
             Error::Malformed(detail) => (StatusCode::BAD_REQUEST, "malformed", detail.into()),
             Error::Unauthenticated(detail) => (StatusCode::UNAUTHORIZED, "unauthenticated", (*detail).into()),
@@ -86,6 +106,11 @@ impl Error {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this resource does not do that".into())
             }
             Error::Conflict(code, detail) => (StatusCode::CONFLICT, code, detail.into()),
+            Error::Refused(refusal) => (
+                StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::CONFLICT),
+                &refusal.code,
+                refusal.detail.as_str().into(),
+            ),
             Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too long".into()),
             Error::UnsupportedMediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -153,7 +178,7 @@ struct Problem<'a> {
     title: &'static str,
     status: u16,
     detail: &'a str,
-    code: &'static str,
+    code: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }

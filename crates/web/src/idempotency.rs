@@ -13,6 +13,7 @@ use model::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use store::{Database, Durability, Row, Transaction, params};
+use uuid::Uuid;
 
 use crate::{Caller, Error, Result, body};
 
@@ -121,6 +122,16 @@ impl Once {
             key.fingerprint = fingerprint(text.as_bytes());
         }
         self
+    }
+
+    /// A UUID for the work of this request: the same when `caller` sends it again with the same key, another one for
+    /// every request without a key.
+    pub fn uuid(&self, caller: &Caller) -> Uuid {
+        let Some(key) = &self.key else { return Uuid::new_v4() };
+        let digest = Sha256::digest(format!("{}\n{}\n{}", key.scope(Some(caller)), key.key, key.fingerprint));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 
     /// The answer that was given before, without a lock: to be asked before any work. 422 when the key was used with

@@ -28,6 +28,8 @@ const TOKENS: [&str; 12] = [
     "tok_of_nobody",
 ];
 
+const STATUSES: [&str; 4] = ["shipped", "delivered", "returned", "cancelled"];
+
 /// Something that somebody does. Orders and products are counted from the first of the case, and taken modulo how many
 /// there are by then.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ enum Step {
     Void { order: usize },
     Cancel { order: usize },
     Refund { order: usize, cents: Option<u32> },
+    SetStatus { order: usize, status: usize },
+    GiveBack { order: usize, cents: Option<u32>, quantity: Option<u32>, restock: bool },
     Adjust { product: usize, delta: i32 },
     SetStock { product: usize, stock: u32 },
     Pass { seconds: u64 },
@@ -55,6 +59,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..20usize).prop_map(|order| Step::Void { order }),
         3 => (0..20usize).prop_map(|order| Step::Cancel { order }),
         2 => (0..20usize, prop::option::of(1..2000u32)).prop_map(|(order, cents)| Step::Refund { order, cents }),
+        3 => (0..20usize, 0..STATUSES.len()).prop_map(|(order, status)| Step::SetStatus { order, status }),
+        3 => (0..20usize, prop::option::of(1..2000u32), prop::option::of(1..3u32), prop::bool::ANY)
+            .prop_map(|(order, cents, quantity, restock)| Step::GiveBack { order, cents, quantity, restock }),
         1 => (0..3usize, -6..6i32).prop_map(|(product, delta)| Step::Adjust { product, delta }),
         1 => (0..3usize, 0..8u32).prop_map(|(product, stock)| Step::SetStock { product, stock }),
         1 => (1..4000u64).prop_map(|seconds| Step::Pass { seconds }),
@@ -107,6 +114,20 @@ impl Case<'_> {
             Step::Refund { order, cents } => {
                 let body = cents.map_or(json!({}), |cents| json!({ "amount": f64::from(cents) / 100.0 }));
                 self.at_payment(*order, "refund", &body).await?
+            }
+            Step::SetStatus { order, status } => {
+                let path = format!("/api/v1/orders/{}/status", self.order(*order)?);
+                self.shop.put(path, &json!({ "status": STATUSES[*status] })).by(admin).await
+            }
+            Step::GiveBack { order, cents, quantity, restock } => {
+                let order = self.order(*order)?;
+                let mut body = cents.map_or(json!({}), |cents| json!({ "amount": f64::from(cents) / 100.0 }));
+                if let Some(quantity) = quantity {
+                    let product = self.shop.find_order(order).await["items"][0]["productId"].clone();
+                    body["items"] = json!([{ "productId": product, "quantity": quantity }]);
+                    body["restock"] = json!(restock);
+                }
+                self.shop.post(format!("/api/v1/orders/{order}/refunds"), &body).by(admin).await
             }
             Step::Adjust { product: number, delta } => {
                 let path = format!("/api/v1/inventory/{}/adjust", product(number));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod addresses;
 mod anything;
 mod audit;
 mod authorizations;
@@ -13,13 +14,18 @@ mod crash;
 mod deadlines;
 mod events;
 mod fake_stripe;
+mod fulfilment;
 mod http;
 mod inventory;
 mod jitter;
 mod ledger;
+mod order_lists;
+mod order_refunds;
 mod orders;
 mod payments;
 mod people;
+mod placements;
+mod pricing;
 mod products;
 mod profile;
 mod purchase;

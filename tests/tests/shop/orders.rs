@@ -83,10 +83,11 @@ async fn an_order_is_priced_by_the_catalog_at_that_moment() {
     let placed = place(&shop, &ann, &body).await.expect(201);
     let line = |product: i64, price: f64, quantity: u32, total: f64| {
         json!({ "productId": product, "name": "Mug", "sku": null, "unitPrice": price, "quantity": quantity,
-            "total": total })
+            "total": total, "discount": 0.0 })
     };
     let expected = json!({
-        "id": placed["id"], "userId": ann.id, "status": "pending", "currency": "EUR", "total": 60.27,
+        "id": placed["id"], "number": placed["number"], "userId": ann.id, "status": "pending", "currency": "EUR",
+        "subtotal": 60.27, "discount": 0.0, "shipping": 0.0, "tax": 0.0, "total": 60.27, "refunded": 0.0,
         "items": [line(cup, 19.99, 3, 59.97), line(mug, 0.1, 3, 0.3)],
         "createdAt": placed["createdAt"], "updatedAt": placed["createdAt"], "expiresAt": placed["expiresAt"],
     });

@@ -20,9 +20,10 @@ const ADMIN: [u16; 7] = [401, 403, 403, 403, 403, 403, 200];
 const MINE: [u16; 7] = [401, 200, 404, 404, 404, 404, 404];
 const WRONG: [u16; 7] = [401, 422, 422, 422, 422, 422, 422];
 
-/// `{product}`, `{order}`, `{payment}` and `{reservation}` stand for one that is made for the request; `{n}` for a
-/// number that nobody has; `{owner}` and `{other}` for the account of the owner and of the other customer; `{stranger}`
-/// for an account that is made for the request; `{address}`, `{method}`, `{session}` and `{mail}` for one of the owner.
+/// `{product}`, `{category}`, `{order}`, `{paid}` (an order), `{payment}` and `{reservation}` stand for one that is made for
+/// the request, `{number}` for that of an order; `{n}` for a number that nobody has; `{owner}` and `{other}` for the account
+/// of the owner and of the other customer; `{stranger}` for an account that is made for the request; `{address}`,
+/// `{method}`, `{session}` and `{mail}` for one of the owner.
 fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
     let item = json!({ "productId": "{product}", "quantity": 1 });
     let account = json!({ "email": "new{n}@example.com", "password": "correct horse" });
@@ -99,6 +100,12 @@ fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
         ("POST", "/orders", json!({ "items": [item] }), [401, 201, 201, 201, 201, 201, 201]),
         ("GET", "/orders/{order}", json!(null), OWN),
         ("GET", "/orders/{order}/events", json!(null), OWN),
+        ("GET", "/orders/{order}/timeline", json!(null), OWN),
+        ("GET", "/orders/{order}/refunds", json!(null), OWN),
+        ("POST", "/orders/{paid}/refunds", json!({ "amount": 0.5 }), ADMIN.map(created)),
+        ("PUT", "/orders/{paid}/status", json!({ "status": "shipped" }), ADMIN),
+        ("GET", "/orders/number/{number}", json!(null), OWN),
+        ("GET", "/orders/user/{owner}", json!(null), OWN),
         ("POST", "/orders/{order}/cancel", json!({}), OWN),
         ("DELETE", "/orders/{order}", json!(null), OWN),
         ("POST", "/payments", json!({ "orderId": "{order}", "token": "tok_visa" }), OWN.map(created)),
@@ -124,6 +131,24 @@ const fn gone(status: u16) -> u16 {
 const fn created(status: u16) -> u16 {
     if status == 200 { 201 } else { status }
 }
+
+const NAMES: [&str; 15] = [
+    "{n}",
+    "{owner}",
+    "{other}",
+    "{stranger}",
+    "{address}",
+    "{method}",
+    "{session}",
+    "{mail}",
+    "{category}",
+    "{product}",
+    "{order}",
+    "{paid}",
+    "{number}",
+    "{payment}",
+    "{reservation}",
+];
 
 /// A shop, those who come to it, and what it has already.
 struct Cast {
@@ -204,25 +229,17 @@ impl Cast {
     /// The text with something new for each placeholder. As a JSON text it has them in quotes.
     async fn fill(&mut self, text: &str) -> String {
         let mut filled = text.to_owned();
-        for name in [
-            "{n}",
-            "{owner}",
-            "{other}",
-            "{stranger}",
-            "{address}",
-            "{method}",
-            "{session}",
-            "{mail}",
-            "{category}",
-            "{product}",
-            "{order}",
-            "{payment}",
-            "{reservation}",
-        ] {
+        for name in NAMES {
             if !filled.contains(name) {
                 continue;
             }
             self.next += 1;
+            if name == "{number}" {
+                let order = self.order(false).await;
+                let number = self.shop.find_order(order).await["number"].as_str().unwrap().to_owned();
+                filled = filled.replace(name, &number);
+                continue;
+            }
             let id = match name {
                 "{n}" => self.next,
                 "{owner}" => self.people[0].id,
@@ -245,6 +262,7 @@ impl Cast {
                     filled = filled.replace(name, &session);
                     continue;
                 }
+                "{paid}" => self.order(true).await,
                 "{product}" => self.product().await,
                 // Only a paid order has a payment to be found by.
                 "{order}" => self.order(text.starts_with("/payments/order")).await,

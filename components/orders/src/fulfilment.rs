@@ -1,0 +1,65 @@
+//! What the shop's people do with a paid order: it is shipped, it arrives, it comes back.
+
+use model::{
+    OrderId, OrderStatus, Timestamp,
+    event::{OrderDelivered, OrderReturned, OrderShipped},
+};
+use store::{Durability, Transaction};
+use web::{Caller, Error, Result};
+
+use crate::{
+    DATABASE,
+    order::{self, Step},
+    orders::{self, OrderView, announce, unchanged},
+    repository::{self, Order},
+};
+
+/// Brings an order to `status`, if its state allows it. Again changes nothing.
+pub(crate) async fn set_status(
+    caller: &Caller,
+    id: OrderId,
+    status: OrderStatus,
+    reason: Option<&str>,
+    tracking: Option<&str>,
+) -> Result<OrderView> {
+    caller.must_administer()?;
+    let step = match Step::of_people(status) {
+        Some(Step::Cancel) => return orders::cancel(caller, id, reason).await,
+        Some(step) => step,
+        None => return Err(Error::Conflict(NOT_ALLOWED, format!("an order becomes {status} by what happens to it"))),
+    };
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            let now = Timestamp::now();
+            match repository::advance(transaction, id, step, reason, now).await? {
+                Some(mut order) => {
+                    if let Some(tracking) = tracking {
+                        repository::set_tracking(transaction, id, tracking).await?;
+                        order.tracking = Some(tracking.to_owned());
+                    }
+                    tell(transaction, step, &order).await?;
+                    Ok(order.into())
+                }
+                None => unchanged(transaction, id, status, NOT_ALLOWED).await,
+            }
+        })
+        .await
+}
+
+const NOT_ALLOWED: &str = "transition-not-allowed";
+
+async fn tell(transaction: &Transaction, step: Step, order: &Order) -> Result<()> {
+    let (order_id, user_id) = (order.id, order.user_id);
+    match step {
+        Step::Ship => {
+            let shipped = OrderShipped { order_id, user_id, tracking: order.tracking.clone() };
+            announce(transaction, order, &shipped).await
+        }
+        Step::Deliver => announce(transaction, order, &OrderDelivered { order_id, user_id }).await,
+        Step::Return => {
+            let items = order::items(&order.lines()?);
+            announce(transaction, order, &OrderReturned { order_id, user_id, items }).await
+        }
+        other => Err(Error::Internal(format!("orders: people do not {other:?}"))),
+    }
+}
