@@ -1,5 +1,6 @@
 //! The promises, checked on the books of all services at once: of a shop at rest.
 
+mod carts;
 mod orders;
 
 use std::collections::BTreeMap;
@@ -98,6 +99,7 @@ impl Shop {
         self.audit_orders(&mut findings);
         self.audit_stock(&mut findings, &orders);
         self.audit_money(&mut findings, &orders, allowed);
+        self.audit_carts(&mut findings);
         findings.0
     }
 

@@ -17,7 +17,7 @@ pub struct FieldError {
 }
 
 /// What another service of the shop has refused, as it said it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// 4xx.
     pub status: u16,
@@ -47,6 +47,8 @@ pub enum Error {
     Conflict(&'static str, String),
     /// 4xx: another service of the shop says no, and that is the answer.
     Refused(Box<Refusal>),
+    /// 412: what `If-Match` demands does not hold.
+    PreconditionFailed(&'static str),
     /// 413: the body is too long.
     TooLarge,
     /// 415: the body is of another type than JSON.
@@ -111,6 +113,9 @@ impl Error {
                 &refusal.code,
                 refusal.detail.as_str().into(),
             ),
+            Error::PreconditionFailed(detail) => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", (*detail).into())
+            }
             Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too long".into()),
             Error::UnsupportedMediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

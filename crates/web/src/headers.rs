@@ -79,21 +79,28 @@ pub(crate) fn write(headers: &mut HeaderMap, trace: &Trace) {
     }
 }
 
-/// Gives a successful read a weak `ETag`, and turns it into 304 when the client has that version.
+/// Gives a successful read a weak `ETag`, unless it has one, and turns it into 304 when the client has that version.
 pub(crate) fn etag<B: AsRef<[u8]> + Default>(
     method: &Method,
     if_none_match: Option<&HeaderValue>,
     response: &mut Response<B>,
 ) {
-    if method != Method::GET || response.status() != StatusCode::OK || response.headers().contains_key(header::ETAG) {
+    if method != Method::GET || response.status() != StatusCode::OK {
         return;
     }
-    let mut hasher = DefaultHasher::new();
-    response.body().as_ref().hash(&mut hasher);
-    let etag = format!("W/\"{:016x}\"", hasher.finish());
-    let known = if_none_match.and_then(|value| value.to_str().ok()).is_some_and(|tags| {
-        tags.split(',').any(|tag| tag.trim() == "*" || tag.trim().trim_start_matches("W/") == &etag[2..])
-    });
+    let own = response.headers().get(header::ETAG).and_then(|value| value.to_str().ok());
+    let etag = match own {
+        Some(own) => own.to_owned(),
+        None => {
+            let mut hasher = DefaultHasher::new();
+            response.body().as_ref().hash(&mut hasher);
+            format!("W/\"{:016x}\"", hasher.finish())
+        }
+    };
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let known = if_none_match
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(&etag)));
     if let Ok(value) = HeaderValue::from_str(&etag) {
         response.headers_mut().insert(header::ETAG, value);
     }
@@ -146,5 +153,13 @@ mod tests {
         let mut third = response();
         etag(&Method::GET, Some(&HeaderValue::from_static("W/\"0\"")), &mut third);
         assert_eq!(third.status(), StatusCode::OK);
+
+        let own = HeaderValue::from_static("W/\"3-7\"");
+        let mut fourth = response();
+        fourth.headers_mut().insert(header::ETAG, own.clone());
+        etag(&Method::GET, Some(&tag), &mut fourth);
+        assert_eq!((fourth.status(), &fourth.headers()[header::ETAG]), (StatusCode::OK, &own));
+        etag(&Method::GET, Some(&own), &mut fourth);
+        assert_eq!(fourth.status(), StatusCode::NOT_MODIFIED);
     }
 }

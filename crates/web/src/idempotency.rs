@@ -149,6 +149,22 @@ impl Once {
         row.map(|row| key.replay(row)).transpose()
     }
 
+    /// The same claim, apart from those of others who have no account either.
+    #[must_use]
+    pub fn within(mut self, scope: &str) -> Self {
+        if let Some(key) = &mut self.key {
+            key.route = format!("{} in {scope}", key.route);
+        }
+        self
+    }
+
+    /// Forgets the answer, in a transaction that finds that the work has come to nothing: the key is free again.
+    pub async fn forget(&self, transaction: &Transaction, caller: Option<&Caller>) -> Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let delete = "DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2";
+        Ok(transaction.execute(delete, params![key.scope(caller), key.key.as_str()]).await?)
+    }
+
     /// Stores the answer in the transaction that did the work.
     pub async fn answer(
         &self,

@@ -1,5 +1,6 @@
 //! The audit notices what it is there for: each tampering breaks one promise.
 
+use serde_json::json;
 use shop_tests::{Allow, Shop, ShopOptions, needs_bench};
 
 #[tokio::test]
@@ -15,6 +16,13 @@ async fn the_audit_notices_every_broken_promise() {
     shop.cancel(&ann, cancelled).await.expect(200);
     shop.wait_for(paid, "paid").await;
     shop.wait_for(reserved, "reserved").await;
+    let discount = json!({ "code": "TEN", "kind": "percentage", "value": 10, "maxUsesPerCustomer": 1 });
+    shop.post("/api/v1/discounts", &discount).by(shop.admin().await).await.expect(201);
+    let cart = "/api/v1/carts/me";
+    shop.post(format!("{cart}/items"), &json!({ "productId": mug, "quantity": 1 })).by(&ann).await.expect(200);
+    shop.put(format!("{cart}/discount"), &json!({ "code": "TEN" })).by(&ann).await.expect(200);
+    shop.post(format!("{cart}/checkout"), &json!({})).by(&ann).await.expect(201);
+    shop.post(format!("{cart}/items"), &json!({ "productId": mug, "quantity": 1 })).by(&ann).await.expect(200);
     shop.settle().await;
     shop.audit();
 
@@ -39,6 +47,15 @@ async fn the_audit_notices_every_broken_promise() {
         ("payments", "UPDATE ledger SET amount = amount * 2 WHERE posting = 'capture/1'".into(), "UPDATE ledger SET amount = amount / 2 WHERE posting = 'capture/1'".into(), "other sums"),
         ("payments", "UPDATE ledger SET account = 'tips' WHERE account = 'revenue'".into(), "UPDATE ledger SET account = 'revenue' WHERE account = 'tips'".into(), "unknown accounts"),
         ("payments", "UPDATE ledger SET order_id = 99 WHERE posting = 'capture/1'".into(), format!("UPDATE ledger SET order_id = {paid} WHERE posting = 'capture/1'"), "orders that are none"),
+        ("carts", "UPDATE checkouts SET status = 'open'".into(), "UPDATE checkouts SET status = 'placed'".into(), "does not end"),
+        ("carts", "UPDATE checkouts SET status = 'refused'".into(), "UPDATE checkouts SET status = 'placed'".into(), "does not fit"),
+        ("carts", "UPDATE checkouts SET order_id = order_id + 1".into(), "UPDATE checkouts SET order_id = order_id - 1".into(), "written down"),
+        ("carts", "UPDATE checkouts SET user_id = user_id + 1".into(), "UPDATE checkouts SET user_id = user_id - 1".into(), "not what was in the cart"),
+        ("carts", "UPDATE carts SET checkout_key = 'x'".into(), "UPDATE carts SET checkout_key = NULL".into(), "ordered by nobody"),
+        ("carts", "UPDATE discounts SET uses = 2".into(), "UPDATE discounts SET uses = 1".into(), "1 are written down"),
+        ("carts", "UPDATE redemptions SET status = 'held'".into(), "UPDATE redemptions SET status = 'used'".into(), "its use of a code is `held`"),
+        ("carts", "UPDATE redemptions SET key = key || 'x'".into(), "UPDATE redemptions SET key = rtrim(key, 'x')".into(), "by no order"),
+        ("carts", "UPDATE discounts SET max_uses_per_customer = 0".into(), "UPDATE discounts SET max_uses_per_customer = 1".into(), "too often"),
         ("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, due_at) SELECT 999, min(id), 'inventory', 'x', 0 FROM outbox".into(), "DELETE FROM deliveries WHERE id = 999".into(), "undelivered"),
         ("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, due_at, parked_at) SELECT 999, min(id), 'inventory', 'x', 0, 1 FROM outbox".into(), "DELETE FROM deliveries WHERE id = 999".into(), "parked"),
     ] {

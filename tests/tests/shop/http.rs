@@ -221,6 +221,7 @@ async fn nobody_outside_gets_inside() {
         ("orders", Method::POST, "/internal/tick"),
         ("inventory", Method::POST, "/internal/events"),
         ("passwords", Method::POST, "/internal/hash"),
+        ("carts", Method::POST, "/internal/discounts/redeem"),
     ];
     let disguises = [
         "",
@@ -349,7 +350,7 @@ async fn the_shop_is_up_when_all_its_services_are() {
     needs_bench!("it makes services fail");
     let script = Script::new();
     let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
-    let services = ["accounts", "catalog", "inventory", "notifications", "orders", "payments"];
+    let services = ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
     let health = |down: &str| {
         let states = services.map(|name| (name.to_owned(), json!(if name == down { "down" } else { "up" })));
         let states: serde_json::Map<_, _> = states.into_iter().collect();

@@ -28,7 +28,7 @@ async fn open() -> (Arc<Script>, Shop, Customer, i64) {
 }
 
 /// Holds up the calls that decide the race.
-fn jitter(script: &Script, seed: u64) {
+pub fn jitter(script: &Script, seed: u64) {
     let state = Arc::new(AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
     script.rule(move |call| {
         let decisive = matches!(call.detail, "BEGIN IMMEDIATE" | "COMMIT")

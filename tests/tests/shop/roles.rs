@@ -23,7 +23,8 @@ const WRONG: [u16; 7] = [401, 422, 422, 422, 422, 422, 422];
 /// `{product}`, `{category}`, `{order}`, `{paid}` (an order), `{payment}` and `{reservation}` stand for one that is made for
 /// the request, `{number}` for that of an order; `{n}` for a number that nobody has; `{owner}` and `{other}` for the account
 /// of the owner and of the other customer; `{stranger}` for an account that is made for the request; `{address}`,
-/// `{method}`, `{session}` and `{mail}` for one of the owner.
+/// `{method}`, `{session}` and `{mail}` for one of the owner; `{item}` for a product that is in everybody's cart; `{code}` for
+/// a discount code.
 fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
     let item = json!({ "productId": "{product}", "quantity": 1 });
     let account = json!({ "email": "new{n}@example.com", "password": "correct horse" });
@@ -96,6 +97,24 @@ fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
         ("GET", "/inventory/{product}/history", json!(null), SELLERS),
         ("POST", "/inventory/reserve", json!({ "items": [item] }), SELLERS_CREATE),
         ("POST", "/inventory/release", json!({ "reservationId": "{reservation}" }), SELLERS),
+        ("POST", "/carts", json!(null), [201; 7]),
+        ("GET", "/carts/me", json!(null), SIGNED_IN),
+        ("GET", "/carts/{owner}", json!(null), OWN),
+        ("POST", "/carts/me/items", item.clone(), SIGNED_IN),
+        ("PATCH", "/carts/me/items/{item}", json!({ "quantity": 2 }), SIGNED_IN),
+        ("PUT", "/carts/me/items/{item}", json!({ "quantity": 2 }), SIGNED_IN),
+        ("DELETE", "/carts/me/items/{item}", json!(null), SIGNED_IN),
+        // A code is a text: the space keeps the quotes around it, and does not matter.
+        ("PUT", "/carts/me/discount", json!({ "code": "{code} " }), SIGNED_IN),
+        ("DELETE", "/carts/me/discount", json!(null), SIGNED_IN),
+        ("POST", "/carts/me/merge", json!({ "cartToken": "made up" }), [401, 404, 404, 404, 404, 404, 404]),
+        ("POST", "/carts/me/checkout", json!({}), [401, 201, 201, 201, 201, 201, 201]),
+        ("DELETE", "/carts/me", json!(null), SIGNED_IN),
+        ("GET", "/discounts", json!(null), ADMIN),
+        ("POST", "/discounts", json!({ "code": "C{n}", "kind": "fixed", "value": 1 }), ADMIN.map(created)),
+        ("GET", "/discounts/{code}", json!(null), ADMIN),
+        ("PUT", "/discounts/{code}", json!({ "value": 2 }), ADMIN),
+        ("DELETE", "/discounts/{code}", json!(null), [401, 403, 403, 403, 403, 403, 204]),
         ("GET", "/orders", json!(null), SIGNED_IN),
         ("POST", "/orders", json!({ "items": [item] }), [401, 201, 201, 201, 201, 201, 201]),
         ("GET", "/orders/{order}", json!(null), OWN),
@@ -132,7 +151,7 @@ const fn created(status: u16) -> u16 {
     if status == 200 { 201 } else { status }
 }
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 17] = [
     "{n}",
     "{owner}",
     "{other}",
@@ -141,6 +160,8 @@ const NAMES: [&str; 15] = [
     "{method}",
     "{session}",
     "{mail}",
+    "{item}",
+    "{code}",
     "{category}",
     "{product}",
     "{order}",
@@ -190,6 +211,16 @@ impl Cast {
         let seller = self.caller("seller").await.unwrap();
         let product = self.shop.post("/api/v1/products", &body).by(seller).await.expect(201)["id"].as_i64().unwrap();
         self.shop.settle().await;
+        product
+    }
+
+    /// A product that is in everybody's cart.
+    async fn item(&self) -> i64 {
+        let product = self.product().await;
+        let body = json!({ "productId": product, "quantity": 1 });
+        for person in self.people.iter().chain([self.shop.admin().await]) {
+            self.shop.post("/api/v1/carts/me/items", &body).by(person).await.expect(200);
+        }
         product
     }
 
@@ -263,6 +294,13 @@ impl Cast {
                     continue;
                 }
                 "{paid}" => self.order(true).await,
+                "{item}" => self.item().await,
+                "{code}" => {
+                    let body = json!({ "code": self.next.to_string(), "kind": "fixed", "value": 1 });
+                    let admin = self.shop.admin().await;
+                    self.shop.post("/api/v1/discounts", &body).by(admin).await.expect(201);
+                    self.next
+                }
                 "{product}" => self.product().await,
                 // Only a paid order has a payment to be found by.
                 "{order}" => self.order(text.starts_with("/payments/order")).await,

@@ -1,0 +1,240 @@
+//! `/api/v1/carts`: the cart of whoever is signed in, or of whoever has its token.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRequest, Request},
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
+use garde::Validate;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use model::{Address, ProductId, UserId};
+use serde::Deserialize;
+use web::{Answer, Caller, Error, Json, Path, Query, Result, Submitted, client};
+
+use super::visitor::{Asking, token};
+use crate::{
+    cart::MOST_PIECES,
+    carts::{self, CartView, Visitor},
+    checkout::Details,
+    checkouts,
+};
+
+pub(super) fn routes() -> Router {
+    let at = |path: &str, methods: MethodRouter| Router::new().route(&format!("/api/v1/carts{path}"), methods);
+    at("", web::post(open))
+        .merge(at("/me", web::get(show).merge(web::delete(empty))))
+        .merge(at("/me/items", web::post(add)))
+        .merge(at("/me/items/{product_id}", web::patch(set).merge(web::put(set)).merge(web::delete(remove))))
+        .merge(at("/me/discount", web::put(set_discount).merge(web::delete(remove_discount))))
+        .merge(at("/me/merge", web::post(merge)))
+        .merge(at("/me/checkout", web::post(check_out)))
+        .merge(at("/{user_id}", web::get(of_user)))
+}
+
+/// A cart with its `ETag`. That says which version of which cart it is, for `If-Match`, and what prices it was shown at,
+/// for `If-None-Match`.
+fn shown(view: &CartView, answer: Answer) -> Response {
+    let mut hasher = DefaultHasher::new();
+    answer.body().hash(&mut hasher);
+    let etag = format!("W/\"{}-{:016x}\"", view.tag(), hasher.finish());
+    ([(header::ETAG, etag)], answer).into_response()
+}
+
+fn fresh(status: StatusCode, view: &CartView) -> Result<Response> {
+    Ok(shown(view, Answer::new(status, view)?))
+}
+
+/// 201 with a new cart and its token, for somebody who is not signed in; a user's own cart otherwise.
+async fn open(caller: Option<Caller>, headers: HeaderMap) -> Result<Response> {
+    match caller {
+        Some(caller) => {
+            let visitor = Visitor::user(&caller, token(&headers));
+            fresh(StatusCode::CREATED, &carts::open_own(&visitor).await?)
+        }
+        None => {
+            let opened = carts::open().await?;
+            Ok(shown(&opened.cart, Answer::new(StatusCode::CREATED, &opened)?))
+        }
+    }
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Show {
+    /// Whether to say what an order would cost.
+    #[garde(skip)]
+    estimate: Option<bool>,
+    /// Where it would be delivered.
+    #[garde(skip)]
+    shipping_address_id: Option<i64>,
+}
+
+/// The cart at the prices of this moment.
+async fn show(asking: Asking, Query(query): Query<Show>) -> Result<Response> {
+    let ship_to = match query.shipping_address_id {
+        Some(id) => address(asking.caller()?, "shippingAddress", None, Some(id)).await?,
+        None => None,
+    };
+    let estimate = query.estimate.unwrap_or(false);
+    fresh(StatusCode::OK, &carts::show(&asking.visitor, estimate, ship_to.as_ref()).await?)
+}
+
+/// A user's cart, for the user and for admins.
+async fn of_user(caller: Caller, Path(user_id): Path<i64>) -> Result<Response> {
+    fresh(StatusCode::OK, &carts::of_user(&caller, UserId(user_id)).await?)
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Add {
+    #[garde(skip)]
+    product_id: i64,
+    #[garde(range(min = 1, max = MOST_PIECES))]
+    quantity: u32,
+}
+
+/// So many more of a product: the cart as it is then.
+async fn add(asking: Asking, Submitted { body, once }: Submitted<Add>) -> Result<Response> {
+    let Asking { caller, visitor, expected } = asking;
+    let once = visitor.claim(once);
+    let product_id = ProductId(body.product_id);
+    let (answer, cart) = carts::add(&visitor, caller.as_ref(), &once, expected, product_id, body.quantity).await?;
+    let answer = answer.with_body(&cart)?;
+    Ok(shown(&cart, answer))
+}
+
+#[derive(Deserialize, Validate)]
+struct Set {
+    /// 0 removes the product.
+    #[garde(range(max = MOST_PIECES))]
+    quantity: u32,
+}
+
+/// So many of a product that is in the cart.
+async fn set(asking: Asking, Path(product_id): Path<i64>, Json(body): Json<Set>) -> Result<Response> {
+    let cart = carts::set(&asking.visitor, asking.expected, ProductId(product_id), body.quantity).await?;
+    fresh(StatusCode::OK, &cart)
+}
+
+/// The cart without a product that was in it.
+async fn remove(asking: Asking, Path(product_id): Path<i64>) -> Result<Response> {
+    fresh(StatusCode::OK, &carts::set(&asking.visitor, asking.expected, ProductId(product_id), 0).await?)
+}
+
+/// The cart with nothing in it.
+async fn empty(asking: Asking) -> Result<Response> {
+    fresh(StatusCode::OK, &carts::empty(&asking.visitor, asking.expected).await?)
+}
+
+#[derive(Deserialize, Validate)]
+struct SetDiscount {
+    #[garde(length(min = 1, max = 100))]
+    code: String,
+}
+
+/// The code that the cart is to be ordered with; 409 when nobody could use it.
+async fn set_discount(asking: Asking, Json(body): Json<SetDiscount>) -> Result<Response> {
+    fresh(StatusCode::OK, &carts::set_discount(&asking.visitor, asking.expected, Some(&body.code)).await?)
+}
+
+async fn remove_discount(asking: Asking) -> Result<Response> {
+    fresh(StatusCode::OK, &carts::set_discount(&asking.visitor, asking.expected, None).await?)
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Merge {
+    #[garde(length(min = 1, max = 200))]
+    cart_token: String,
+}
+
+/// The user's cart with what was in an anonymous one, which is gone.
+async fn merge(caller: Caller, Json(body): Json<Merge>) -> Result<Response> {
+    fresh(StatusCode::OK, &carts::merge(&caller, &body.cart_token).await?)
+}
+
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Payment {
+    /// The payment provider's token.
+    #[garde(length(min = 1, max = 255), ascii)]
+    token: Option<String>,
+    /// One of the user's own payment methods.
+    #[garde(skip)]
+    method_id: Option<i64>,
+}
+
+#[derive(Default, Deserialize, Validate)]
+#[serde(rename_all = "camelCase", default)]
+struct CheckOut {
+    #[garde(dive)]
+    payment: Option<Payment>,
+    #[garde(dive)]
+    shipping_address: Option<Address>,
+    #[garde(skip)]
+    shipping_address_id: Option<i64>,
+    #[garde(dive)]
+    billing_address: Option<Address>,
+    #[garde(skip)]
+    billing_address_id: Option<i64>,
+}
+
+/// Orders what is in the cart: 201 with the order. Only users can.
+async fn check_out(asking: Asking, request: Request) -> Result<Answer> {
+    let caller = asking.caller()?;
+    let Submitted { body, once } = Submitted::<CheckOut>::from_request(or_empty(request), &()).await?;
+    let details = async || details(caller, body).await;
+    checkouts::check_out(caller, &asking.visitor, &once, asking.expected, details).await
+}
+
+/// A checkout needs no body: one that is missing says nothing.
+fn or_empty(mut request: Request) -> Request {
+    if !request.headers().contains_key(header::CONTENT_TYPE) {
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Body::from("{}");
+    }
+    request
+}
+
+/// What the body says, with what it names by id.
+async fn details(caller: &Caller, body: CheckOut) -> Result<Details> {
+    let CheckOut { payment, shipping_address, shipping_address_id, billing_address, billing_address_id } = body;
+    Ok(Details {
+        shipping_address: address(caller, "shippingAddress", shipping_address, shipping_address_id).await?,
+        billing_address: address(caller, "billingAddress", billing_address, billing_address_id).await?,
+        payment_token: match payment {
+            Some(Payment { token: Some(token), method_id: None }) => Some(token),
+            Some(Payment { token: None, method_id: Some(id) }) => Some(method(caller, id).await?),
+            Some(_) => return Err(Error::invalid("payment.token", "give a token, or a methodId")),
+            None => None,
+        },
+    })
+}
+
+async fn address(caller: &Caller, field: &str, given: Option<Address>, id: Option<i64>) -> Result<Option<Address>> {
+    match (given, id) {
+        (given, None) => Ok(given),
+        (None, Some(id)) => {
+            let path = format!("/internal/users/{}/addresses/{id}", caller.user_id);
+            let found: Option<Address> = client::get("accounts", &path).await?;
+            found.map(Some).ok_or_else(|| Error::invalid(format!("{field}Id"), "there is no such address"))
+        }
+        (Some(_), Some(_)) => Err(Error::invalid(format!("{field}Id"), format!("is one too many beside {field}"))),
+    }
+}
+
+async fn method(caller: &Caller, id: i64) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Method {
+        token: String,
+    }
+    let path = format!("/internal/users/{}/payment-methods/{id}", caller.user_id);
+    let found: Option<Method> = client::get("accounts", &path).await?;
+    found
+        .map(|method| method.token)
+        .ok_or_else(|| Error::invalid("payment.methodId", "there is no such payment method"))
+}

@@ -1,0 +1,155 @@
+//! The rules of a checkout: what is frozen, when it is tried again, when it is given up. Pure.
+//!
+//! A checkout freezes what is in a cart and has a key. Whoever finishes it, this request, its repetition or housekeeping
+//! after a crash, asks orders for an order under that key, so there is one. Until it has ended the cart does not change.
+
+use std::time::Duration;
+
+use model::{Address, OrderId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::cart::Lines;
+
+/// How long others leave a checkout to the request that began it.
+pub(crate) const GRACE: Duration = Duration::from_secs(15);
+/// Housekeeping tries so often; if orders still does not know what to say, the checkout is given up.
+pub(crate) const MOST_ATTEMPTS: u32 = 12;
+/// How long a checkout that has ended can still be answered for: longer than an idempotency key is remembered.
+pub(crate) const MEMORY: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// When housekeeping tries again after so many attempts: 15 s, doubled up to five minutes.
+pub(crate) fn try_again_after(attempts: u32) -> Duration {
+    GRACE.saturating_mul(1 << attempts.min(8)).min(Duration::from_secs(300))
+}
+
+/// What a customer says at the checkout.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Details {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shipping_address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) billing_address: Option<Address>,
+    /// The payment provider's token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) payment_token: Option<String>,
+}
+
+/// Where a checkout is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Nobody knows yet whether there is an order.
+    Open,
+    /// The cart has become an order.
+    Placed,
+    /// There is no order and there will be none under this key; the cart is the customer's again.
+    Refused,
+}
+
+impl Status {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Status::Open => "open",
+            Status::Placed => "placed",
+            Status::Refused => "refused",
+        }
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        [Status::Open, Status::Placed, Status::Refused]
+            .into_iter()
+            .find(|status| status.as_str() == word)
+            .ok_or_else(|| format!("`{word}` is not a status"))
+    }
+}
+
+/// A checkout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkout {
+    pub(crate) key: String,
+    pub(crate) cart_id: i64,
+    pub(crate) user_id: UserId,
+    pub(crate) lines: Lines,
+    pub(crate) discount_code: Option<String>,
+    /// `None` once it has ended.
+    pub(crate) details: Option<Details>,
+    pub(crate) status: Status,
+    pub(crate) attempts: u32,
+    /// As JSON: the order as it was placed, or the refusal.
+    pub(crate) answer: Option<String>,
+}
+
+/// How a checkout ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// In an order, which is shown as this JSON.
+    Placed(OrderId, String),
+    /// Without one, with this refusal as JSON. `None` when nobody could say why.
+    Refused(Option<String>),
+}
+
+/// What orders are asked for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Placement<'a> {
+    key: &'a str,
+    user_id: UserId,
+    items: &'a Lines,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount_code: Option<&'a str>,
+    #[serde(flatten)]
+    details: Option<&'a Details>,
+}
+
+impl Checkout {
+    /// The order that the cart is to become.
+    pub(crate) fn placement(&self) -> Placement<'_> {
+        Placement {
+            key: &self.key,
+            user_id: self.user_id,
+            items: &self.lines,
+            discount_code: self.discount_code.as_deref(),
+            details: self.details.as_ref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn orders_get_what_was_frozen() {
+        let mut lines = Lines::default();
+        lines.add(model::ProductId(3), 2).unwrap();
+        let mut checkout = Checkout {
+            key: "k".into(),
+            cart_id: 1,
+            user_id: UserId(7),
+            lines,
+            discount_code: None,
+            details: Some(Details::default()),
+            status: Status::Open,
+            attempts: 0,
+            answer: None,
+        };
+        let bare = json!({ "key": "k", "userId": 7, "items": [{ "productId": 3, "quantity": 2 }] });
+        assert_eq!(serde_json::to_value(checkout.placement()).unwrap(), bare);
+        checkout.discount_code = Some("TEN".into());
+        checkout.details = Some(Details { payment_token: Some("tok_visa".into()), ..Details::default() });
+        let full = serde_json::to_value(checkout.placement()).unwrap();
+        assert_eq!((&full["discountCode"], &full["paymentToken"]), (&json!("TEN"), &json!("tok_visa")));
+    }
+
+    #[test]
+    fn attempts_become_rarer() {
+        let waits: Vec<_> = (0..7).map(|attempts| try_again_after(attempts).as_secs()).collect();
+        assert_eq!(waits, [15, 30, 60, 120, 240, 300, 300]);
+        assert_eq!(try_again_after(u32::MAX), Duration::from_secs(300));
+    }
+}

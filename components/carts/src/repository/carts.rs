@@ -1,0 +1,106 @@
+//! SQL of carts.
+
+use model::{Timestamp, UserId};
+use store::{Database, Durability, Row, Transaction, params};
+use web::{Error, Result};
+
+use super::no_row;
+use crate::cart::{Cart, Owner};
+
+const CART: &str = "id, user_id, token_hash, lines, discount_code, version, checkout_key, created_at, updated_at";
+
+impl Cart {
+    fn read(mut row: Row) -> Result<Self> {
+        let id = row.next()?;
+        let (user_id, token_hash): (Option<i64>, Option<String>) = (row.next()?, row.next()?);
+        let owner = match (user_id, token_hash) {
+            (Some(user_id), None) => Owner::User(UserId(user_id)),
+            (None, Some(token_hash)) => Owner::Holder(token_hash),
+            _ => return Err(Error::Internal(format!("carts: whose is {id}?"))),
+        };
+        Ok(Self {
+            id,
+            owner,
+            lines: serde_json::from_str(&row.next::<String>()?)?,
+            discount_code: row.next()?,
+            version: row.next()?,
+            checkout_key: row.next()?,
+            created_at: Timestamp(row.next()?),
+            updated_at: Timestamp(row.next()?),
+        })
+    }
+}
+
+/// The column and the value by which an owner's cart is found.
+fn owned(owner: &Owner) -> (String, Vec<store::Value>) {
+    let (column, value) = match owner {
+        Owner::User(user_id) => ("user_id", params![user_id.0]),
+        Owner::Holder(token_hash) => ("token_hash", params![token_hash.as_str()]),
+    };
+    (format!("SELECT {CART} FROM carts WHERE {column} = $1"), value)
+}
+
+pub(crate) async fn find(database: &Database, owner: &Owner) -> Result<Option<Cart>> {
+    let (query, value) = owned(owner);
+    database.query_one(&query, value).await?.map(Cart::read).transpose()
+}
+
+pub(crate) async fn find_in(transaction: &Transaction, owner: &Owner) -> Result<Option<Cart>> {
+    let (query, value) = owned(owner);
+    transaction.query_one(&query, value).await?.map(Cart::read).transpose()
+}
+
+/// Stores a cart as its next version.
+pub(crate) async fn save(transaction: &Transaction, cart: &mut Cart, now: Timestamp) -> Result<()> {
+    let lines = serde_json::to_string(&cart.lines)?;
+    let code = cart.discount_code.as_deref();
+    let row = if cart.id == 0 {
+        let (user_id, token_hash) = match &cart.owner {
+            Owner::User(user_id) => (Some(user_id.0), None),
+            Owner::Holder(token_hash) => (None, Some(token_hash.as_str())),
+        };
+        let insert = "INSERT INTO carts (user_id, token_hash, lines, discount_code, version, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, 1, $5, $6) RETURNING id, version";
+        transaction.query_one(insert, params![user_id, token_hash, lines, code, now.0, now.0]).await?
+    } else {
+        let update = "UPDATE carts SET lines = $1, discount_code = $2, version = version + 1, updated_at = $3 \
+             WHERE id = $4 AND version = $5 RETURNING id, version";
+        transaction.query_one(update, params![lines, code, now.0, cart.id, cart.version]).await?
+    };
+    let mut row = row.ok_or_else(no_row)?;
+    (cart.id, cart.version, cart.updated_at) = (row.next()?, row.next()?, now);
+    Ok(())
+}
+
+/// Marks a cart as on its way to become an order.
+pub(crate) async fn lock(transaction: &Transaction, cart: &Cart, checkout_key: &str) -> Result<()> {
+    let update = "UPDATE carts SET checkout_key = $1 WHERE id = $2 AND checkout_key IS NULL";
+    Ok(transaction.execute(update, params![checkout_key, cart.id]).await?)
+}
+
+/// Gives a cart back to its owner.
+pub(crate) async fn unlock(transaction: &Transaction, id: i64, checkout_key: &str) -> Result<()> {
+    let update = "UPDATE carts SET checkout_key = NULL WHERE id = $1 AND checkout_key = $2";
+    Ok(transaction.execute(update, params![id, checkout_key]).await?)
+}
+
+/// Removes a cart that has become an order.
+pub(crate) async fn close(transaction: &Transaction, id: i64, checkout_key: &str) -> Result<()> {
+    let delete = "DELETE FROM carts WHERE id = $1 AND checkout_key = $2";
+    Ok(transaction.execute(delete, params![id, checkout_key]).await?)
+}
+
+/// Removes a cart that has gone into another one.
+pub(crate) async fn remove(transaction: &Transaction, id: i64) -> Result<()> {
+    Ok(transaction.execute("DELETE FROM carts WHERE id = $1", params![id]).await?)
+}
+
+/// Removes some of the carts without an account that nobody has changed since `before`.
+pub(crate) async fn prune(database: &Database, before: Timestamp) -> Result<()> {
+    let old = "SELECT id FROM carts WHERE user_id IS NULL AND updated_at < $1";
+    if database.query_one(&format!("{old} LIMIT 1"), params![before.0]).await?.is_some() {
+        let delete = format!("DELETE FROM carts WHERE id IN ({old} LIMIT 500)");
+        database.execute(Durability::Relaxed, &delete, params![before.0]).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+-- One cart for each user, and one for each token: of the token only its hash is kept.
+-- lines: what is wanted, never what it costs: [{"productId": 1, "quantity": 2}].
+-- checkout_key: of the checkout that is under way; until that has ended, the cart does not change. A cart that has become
+-- an order is deleted: the next one is another one.
+CREATE TABLE carts (
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  user_id        BIGINT UNIQUE,
+  token_hash     TEXT   UNIQUE,
+  lines          TEXT   NOT NULL,
+  discount_code  TEXT,
+  version        BIGINT NOT NULL,
+  checkout_key   TEXT,
+  created_at     BIGINT NOT NULL,
+  updated_at     BIGINT NOT NULL,
+  CHECK ((user_id IS NULL) <> (token_hash IS NULL))
+);
+
+CREATE INDEX carts_anonymous ON carts (updated_at) WHERE user_id IS NULL;
+
+-- A cart on its way to become an order: key names the order to the orders service, for ever.
+-- details: addresses and the payment token, as JSON; forgotten when the checkout has ended.
+-- try_at: when housekeeping finishes it; null once it has ended. answer: the order, or why there is none.
+CREATE TABLE checkouts (
+  key            TEXT   PRIMARY KEY,
+  cart_id        BIGINT NOT NULL,
+  user_id        BIGINT NOT NULL,
+  lines          TEXT   NOT NULL,
+  discount_code  TEXT,
+  details        TEXT,
+  status         TEXT   NOT NULL,
+  order_id       BIGINT,
+  answer         TEXT,
+  attempts       BIGINT NOT NULL DEFAULT 0,
+  try_at         BIGINT,
+  created_at     BIGINT NOT NULL,
+  updated_at     BIGINT NOT NULL
+);
+
+-- A cart becomes an order once.
+CREATE UNIQUE INDEX checkouts_of_cart ON checkouts (cart_id) WHERE status <> 'refused';
+
+CREATE INDEX checkouts_to_finish ON checkouts (try_at) WHERE try_at IS NOT NULL;
+
+CREATE INDEX checkouts_ended ON checkouts (updated_at) WHERE try_at IS NULL;
+
+CREATE INDEX checkouts_by_user ON checkouts (user_id);
