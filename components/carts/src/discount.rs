@@ -281,7 +281,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 }
 
 fn of_kind(kind: Kind) -> impl FnOnce(&Money, &()) -> garde::Result {
-    const ALL: Money = Money::from_minor(100_00);
+    const ALL: Money = Money::from_minor(10_000);
     move |value, ()| match kind {
         _ if *value <= Money::ZERO => Err(garde::Error::new("must be more than 0")),
         Kind::Percentage if *value > ALL => Err(garde::Error::new("must be at most 100")),
