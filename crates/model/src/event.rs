@@ -72,7 +72,7 @@ events! {
     }
 
     /// An account is gone, and with it whatever says who it was.
-    UserDeleted = "USER_DELETED" => ["notifications", "orders"], "user" / id {
+    UserDeleted = "USER_DELETED" => ["carts", "notifications", "orders"], "user" / id {
         /// The account.
         id: UserId,
     }

@@ -315,6 +315,26 @@ async fn a_cart_is_for_its_user_and_for_admins() {
 }
 
 #[tokio::test]
+async fn what_a_deleted_account_leaves_behind_is_forgotten() {
+    let (shop, ann) = open().await;
+    let bob = shop.customer("bob").await;
+    let mug = shop.product(1.0, 10).await;
+    for by in [&ann, &bob] {
+        add(&shop, mug, 1).by(by).await.expect(200);
+        shop.post(format!("{MINE}/checkout"), &json!({})).by(by).await.expect(201);
+        add(&shop, mug, 2).by(by).await.expect(200);
+    }
+    let deleted = shop.delete(format!("/api/v1/users/{}", ann.id)).by(shop.admin().await).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text);
+    shop.settle().await;
+    for table in ["carts", "checkouts"] {
+        let left = shop.query("carts", &format!("SELECT user_id FROM {table}"));
+        assert_eq!(left, [[json!(bob.id)]], "{table}");
+    }
+    shop.audit();
+}
+
+#[tokio::test]
 async fn carts_that_nobody_comes_back_for_are_forgotten() {
     needs_bench!("it moves the clock");
     let (shop, ann) = open().await;

@@ -146,6 +146,35 @@ async fn a_checkout_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
+async fn a_cart_is_paid_and_delivered_as_the_account_says() {
+    let (_, shop, ann, mug) = open().await;
+    let bob = shop.customer("bob").await;
+    let address = json!({ "name": "Ann", "line1": "1 Main St", "city": "Ulm", "postalCode": "89073", "country": "DE" });
+    let made = async |by: &Customer, what: &str, body: &Value| {
+        shop.post(format!("/api/v1/users/me/{what}"), body).by(by).await.expect(201)["id"].clone()
+    };
+    let (home, others) = (made(&ann, "addresses", &address).await, made(&bob, "addresses", &address).await);
+    let card = made(&ann, "payment-methods", &json!({ "token": "tok_visa" })).await;
+    add(&shop, &ann, mug, 1).await.expect(200);
+    for (body, field) in [
+        (json!({ "shippingAddressId": others }), "shippingAddressId"),
+        (json!({ "billingAddressId": 999 }), "billingAddressId"),
+        (json!({ "shippingAddress": address, "shippingAddressId": home }), "shippingAddressId"),
+        (json!({ "payment": { "methodId": 999 } }), "payment.methodId"),
+    ] {
+        assert_invalid(&check_out(&shop, &ann, &body).await, &[field], &body.to_string());
+    }
+    let estimate = shop.get(format!("{MINE}?estimate=true&shippingAddressId={home}")).by(&ann).await.expect(200);
+    let body = json!({ "shippingAddressId": home, "billingAddressId": home, "payment": { "methodId": card } });
+    let placed = check_out(&shop, &ann, &body).await.expect(201);
+    assert_eq!((&placed["shippingAddress"], &placed["billingAddress"]), (&address, &address));
+    assert_eq!(placed["total"], estimate["estimate"]["total"]);
+    shop.wait_for(placed["id"].as_i64().unwrap(), "paid").await;
+    shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test]
 async fn a_refusal_gives_the_cart_back() {
     let (_, shop, ann, mug) = open().await;
     let cup = shop.product(1.0, 10).await;

@@ -95,6 +95,11 @@ pub(crate) async fn remove(transaction: &Transaction, id: i64) -> Result<()> {
     Ok(transaction.execute("DELETE FROM carts WHERE id = $1", params![id]).await?)
 }
 
+/// Removes a user's cart.
+pub(crate) async fn remove_of(transaction: &Transaction, user_id: UserId) -> Result<()> {
+    Ok(transaction.execute("DELETE FROM carts WHERE user_id = $1", params![user_id.0]).await?)
+}
+
 /// Removes some of the carts without an account that nobody has changed since `before`.
 pub(crate) async fn prune(database: &Database, before: Timestamp) -> Result<()> {
     let old = "SELECT id FROM carts WHERE user_id IS NULL AND updated_at < $1";

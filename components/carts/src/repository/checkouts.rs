@@ -99,6 +99,12 @@ pub(crate) async fn put_off(database: &Database, key: &str, try_at: Timestamp) -
     Ok(())
 }
 
+/// Removes a user's checkouts. One that is open ends first, and is forgotten like any other: there may be an order.
+pub(crate) async fn remove_ended_of(transaction: &Transaction, user_id: UserId) -> Result<()> {
+    let delete = "DELETE FROM checkouts WHERE user_id = $1 AND status <> 'open'";
+    Ok(transaction.execute(delete, params![user_id.0]).await?)
+}
+
 /// Removes some of the checkouts that ended before `before`.
 pub(crate) async fn prune(database: &Database, before: Timestamp) -> Result<()> {
     let old = "SELECT key FROM checkouts WHERE try_at IS NULL AND updated_at < $1";
