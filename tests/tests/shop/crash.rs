@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    future::IntoFuture,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -111,13 +110,18 @@ impl World {
     /// Repeats a request, at once, until it has an answer that repeating would not change. Meanwhile the shop goes on
     /// with what the first attempt has begun.
     async fn persist(&self, request: Call<'_>) -> Value {
-        let mut answer = request.clone().await;
+        let mut answer = request.clone().send().await;
         for _ in 0..20 {
-            if !answer.status.is_server_error() {
-                assert!(answer.status.is_success(), "{} {}", answer.status, answer.text);
-                return answer.body;
+            match answer {
+                Ok(answer) if !answer.status.is_server_error() => {
+                    assert!(answer.status.is_success(), "{} {}", answer.status, answer.text);
+                    return answer.body;
+                }
+                // An answer can break off, too.
+                Ok(_) | Err(_) => {
+                    (answer, ()) = join(request.clone().send(), self.shop.settle_over_time()).await;
+                }
             }
-            (answer, ()) = join(request.clone().into_future(), self.shop.settle_over_time()).await;
         }
         panic!("no answer after 20 attempts");
     }
