@@ -186,6 +186,18 @@ impl Shop {
 
     /// A call of one component by service chaining, as another component would make it. Not on Spin.
     pub async fn internal(&self, component: &str, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let answer = self.try_internal(component, method, path, body).await;
+        answer.unwrap_or_else(|| panic!("{component}{path}: the answer broke off"))
+    }
+
+    /// The same; none when the answer broke off, because the instance was killed.
+    pub async fn try_internal(
+        &self,
+        component: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<Answer> {
         let Server::Bench(host) = &self.server else { panic!("nobody outside makes internal calls on Spin") };
         let mut request = http::Request::builder().method(method).uri(path);
         if body.is_some() {
@@ -194,14 +206,14 @@ impl Shop {
         let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
         let answer = host.call(component, request.body(body).unwrap());
         let answer = tokio::time::timeout(Duration::from_secs(90), answer).await;
-        let answer = answer.unwrap_or_else(|_| panic!("{component}{path} never answers")).unwrap();
+        let answer = answer.unwrap_or_else(|_| panic!("{component}{path} never answers")).ok()?;
         let text = String::from_utf8_lossy(answer.body()).into_owned();
-        Answer {
+        Some(Answer {
             status: answer.status(),
             headers: answer.headers().clone(),
             body: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
-        }
+        })
     }
 
     /// The rows of a query on the database of a service.

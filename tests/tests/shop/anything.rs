@@ -162,6 +162,8 @@ impl Case<'_> {
         self.shop.settle_over_time().await;
         // That has moved the clock; what is over by that, ends now.
         self.shop.settle().await;
+        // And what that leaves open at the provider is found out.
+        self.shop.settle_over_time().await;
         let wrong = self.shop.violations(&[Allow::DeclinedRefunds]);
         prop_assert!(wrong.is_empty(), "{wrong:#?}");
         Ok(())
