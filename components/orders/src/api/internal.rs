@@ -85,7 +85,7 @@ struct Discount {
 }
 
 fn reduction(kind: TermsKind, value: Money) -> garde::Result {
-    const WHOLE: Money = Money::from_minor(100_00);
+    const WHOLE: Money = Money::from_minor(10_000);
     if value <= Money::ZERO {
         Err(garde::Error::new("must be above 0"))
     } else if kind == TermsKind::Percentage && value > WHOLE {
