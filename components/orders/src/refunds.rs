@@ -153,31 +153,28 @@ async fn promise(
     refund.ok_or_else(|| Error::Internal("refunds: INSERT returned no row".into()))
 }
 
-/// Money has gone back: what was promised, or what payments gave back by themselves.
+/// Money has gone back: what was promised, or what payments gave back by themselves. Payments know what they did: what
+/// is not known here is written down all the same, once.
 pub(crate) async fn refunded(transaction: &Transaction, refunded: &PaymentRefunded) -> Result<()> {
     let now = Timestamp::now();
     let PaymentRefunded { order_id, amount, currency, request_id, .. } = *refunded;
-    let promised = match request_id {
-        Some(request_id) => match refunds::settle(transaction, request_id, SUCCEEDED, None, now).await? {
-            Some(refund) => refund.amount,
-            None => return Ok(()),
-        },
-        None => Money::ZERO,
+    let settled = match request_id {
+        Some(request_id) => refunds::settle(transaction, request_id, SUCCEEDED, None, now).await?,
+        None => None,
+    };
+    let promised = match settled {
+        Some(refund) => refund.amount,
+        None => {
+            let new =
+                NewRefund { order_id, request_id, status: SUCCEEDED, amount, reason: None, items: &[], restock: false };
+            if refunds::insert(transaction, &new, now).await?.is_none() {
+                return Ok(());
+            }
+            Money::ZERO
+        }
     };
     let order = refunds::end_promise(transaction, order_id, promised, amount, now).await?;
     let Some(order) = order else { return Ok(()) };
-    if request_id.is_none() {
-        let new = NewRefund {
-            order_id,
-            request_id,
-            status: SUCCEEDED,
-            amount,
-            reason: order.reason.as_deref(),
-            items: &[],
-            restock: false,
-        };
-        refunds::insert(transaction, &new, now).await?;
-    }
     let what = format!("{amount} {currency}");
     repository::note(transaction, order_id, PaymentRefunded::TYPE, order.status, Some(&what), now).await
 }

@@ -123,7 +123,8 @@ impl Case<'_> {
                 let order = self.order(*order)?;
                 let mut body = cents.map_or(json!({}), |cents| json!({ "amount": f64::from(cents) / 100.0 }));
                 if let Some(quantity) = quantity {
-                    let product = self.shop.find_order(order).await["items"][0]["productId"].clone();
+                    let first = format!("SELECT json_extract(lines, '$[0].productId') FROM orders WHERE id = {order}");
+                    let product = self.shop.value("orders", &first);
                     body["items"] = json!([{ "productId": product, "quantity": quantity }]);
                     body["restock"] = json!(restock);
                 }

@@ -61,10 +61,11 @@ pub(crate) struct NewRefund<'a> {
     pub(crate) restock: bool,
 }
 
+/// Writes a refund down; `None` when the request is known.
 pub(crate) async fn insert(transaction: &Transaction, new: &NewRefund<'_>, now: Timestamp) -> Result<Option<Refund>> {
     let insert = format!(
         "INSERT INTO refunds (request_id, order_id, status, amount, reason, items, restock, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING {REFUND}"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (request_id) DO NOTHING RETURNING {REFUND}"
     );
     let values = params![
         new.request_id.map(|id| id.to_string()),
