@@ -33,6 +33,7 @@ pub(crate) async fn change_password(caller: &Caller, current: &str, new: &str) -
             if !repository::users::change_password(transaction, id, &account.password_hash, &hash).await? {
                 return Err(Error::invalid("currentPassword", "is not the password of the account"));
             }
+            repository::reset_codes::clear(transaction, &proof::fingerprint(&account.user.email)).await?;
             repository::sessions::revoke_all(transaction, id, Some(&caller.session), Timestamp::now()).await
         })
         .await

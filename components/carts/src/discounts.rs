@@ -175,13 +175,14 @@ async fn count(transaction: &Transaction, code: &Code, key: &str, asked: &Redeem
     let found = repository::find_in(transaction, code).await?;
     let discount = found.ok_or_else(|| refusal(Obstacle::Unknown))?;
     discount.usable(now).and_then(|()| discount.fits(asked.subtotal, asked.currency)).map_err(refusal)?;
-    if let Some(max) = discount.max_uses_per_customer
-        && repository::uses_by(transaction, discount.id, asked.user_id, max).await? >= max
-    {
-        return Err(refusal(Obstacle::UsedByCustomer));
-    }
+    // Held first, which locks the discount's row; a refusal undoes it.
     if !repository::hold(transaction, &discount, key, asked.user_id, now.after(UNCONFIRMED), now).await? {
         return Err(refusal(Obstacle::Exhausted));
+    }
+    if let Some(max) = discount.max_uses_per_customer
+        && repository::uses_by(transaction, discount.id, asked.user_id, max.saturating_add(1)).await? > max
+    {
+        return Err(refusal(Obstacle::UsedByCustomer));
     }
     Ok(discount.terms)
 }

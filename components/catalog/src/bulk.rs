@@ -183,7 +183,7 @@ fn read(line: u64, text: Line) -> Option<Entry> {
 #[derive(Default)]
 struct Work {
     new: Vec<(usize, Product)>,
-    changed: Vec<(Product, Option<u32>)>,
+    changed: Vec<Product>,
 }
 
 /// Does what rows say: what became of each. The statements are as many, however many rows there are.
@@ -226,14 +226,13 @@ fn change(
         return Err(Error::Conflict("sku-taken", format!("another supplier's product has the SKU {}", row.sku)));
     }
     let id = product.id;
-    // Said once more, it is no news.
+    // What is there already is counted by inventory: sent again after a sale, a line would bring sold pieces back.
     let mut change = row.change.clone();
-    change.stock = change.stock.filter(|stock| *stock != product.stock);
-    let stock = change.stock;
+    change.stock = None;
     if !product.apply(change, category, now) {
         return Ok(Done::Unchanged(id));
     }
-    work.changed.push((product, stock));
+    work.changed.push(product);
     Ok(Done::Updated(id))
 }
 
@@ -258,9 +257,9 @@ async fn write(transaction: &Transaction, work: Work, done: &mut [Done]) -> Resu
         done[place] = Done::Created(id);
         created.push(products::created(id, product));
     }
-    let changed: Vec<&Product> = work.changed.iter().map(|(product, _)| product).collect();
+    let changed: Vec<&Product> = work.changed.iter().collect();
     repository::update(transaction, &changed).await?;
-    let updated: Vec<_> = work.changed.into_iter().map(|(product, stock)| products::updated(product, stock)).collect();
+    let updated: Vec<_> = work.changed.into_iter().map(|product| products::updated(product, None)).collect();
     events::emit_all(transaction, NAME, &created).await?;
     Ok(events::emit_all(transaction, NAME, &updated).await?)
 }

@@ -66,9 +66,9 @@ pub(crate) fn created(product_id: ProductId, product: Product) -> ProductCreated
 }
 
 /// What is told of a product that has changed; `stock`, when somebody has counted it.
-pub(crate) fn updated(product: Product, stock: Option<u32>) -> ProductUpdated {
+pub(crate) fn updated(product: Product, stock_change: Option<i64>) -> ProductUpdated {
     let Product { id, name, price, currency, .. } = product;
-    ProductUpdated { product_id: id, name, price, currency, stock }
+    ProductUpdated { product_id: id, name, price, currency, stock_change }
 }
 
 /// The name of the category that a product is put into; 422 when there is none.
@@ -152,14 +152,14 @@ pub(crate) async fn update(caller: &Caller, id: ProductId, change: ProductChange
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             let Stored { mut product, json } = owned(caller, repository::find_in(transaction, id).await?)?;
-            let stock = change.stock;
+            let stock_change = change.stock.map(|stock| i64::from(stock) - i64::from(product.stock));
             let category = category_name(transaction, change.category_id.flatten()).await?;
             if !product.apply(change, category, Timestamp::now()) {
                 return Ok(WrittenJson(json));
             }
             let stored = repository::update(transaction, &[&product]).await;
             let json = stored.map_err(|error| refusal(error, &product))?.pop().ok_or(NO_PRODUCT)?;
-            events::emit(transaction, NAME, &updated(product, stock)).await?;
+            events::emit(transaction, NAME, &updated(product, stock_change)).await?;
             Ok(WrittenJson(json))
         })
         .await

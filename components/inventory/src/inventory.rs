@@ -152,8 +152,8 @@ pub(crate) enum Adjustment {
     By(i64),
     /// So many on hand.
     OnHand(i64),
-    /// So many that can be ordered, beside what is reserved.
-    Available(i64),
+    /// So many more, or fewer, but at most all that can be ordered.
+    Within(i64),
 }
 
 /// Changes the number of pieces on hand; never below what is reserved.
@@ -179,7 +179,7 @@ async fn adjusted(
     let delta = match adjustment {
         Adjustment::By(delta) => delta,
         Adjustment::OnHand(wanted) => wanted - record.on_hand,
-        Adjustment::Available(wanted) => wanted + record.reserved - record.on_hand,
+        Adjustment::Within(delta) => delta.max(record.reserved - record.on_hand),
     };
     if record.on_hand + delta < record.reserved {
         return Err(Error::Conflict(

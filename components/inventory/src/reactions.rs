@@ -104,10 +104,10 @@ async fn items_restocked(transaction: &Transaction, restocked: &ItemsRestocked) 
     }
 }
 
-/// A seller who says how many there are means: how many can be ordered.
+/// A seller who says how many there are means: beside what was sold meanwhile, of which the catalog had not heard yet.
 async fn product_updated(transaction: &Transaction, updated: &ProductUpdated) -> Result<()> {
-    let Some(stock) = updated.stock else { return Ok(()) };
-    let wanted = Adjustment::Available(stock.into());
+    let Some(change) = updated.stock_change.filter(|change| *change != 0) else { return Ok(()) };
+    let wanted = Adjustment::Within(change);
     let set = inventory::adjust(transaction, updated.product_id, wanted, Some("set in the catalog")).await;
     match set {
         Ok(_) => Ok(()),

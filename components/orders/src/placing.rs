@@ -150,6 +150,8 @@ async fn prepare(wanted: &Placement) -> Result<Ready> {
     let draft = draft(&wanted.items).await?;
     let (terms, discount_use) = match (&wanted.discount_code, wanted.key) {
         (Some(code), Some(key)) => {
+            // What the rules refuse in any case must not hold a use of the code.
+            pricing::priced(draft.clone(), None, wanted.shipping_address.as_ref()).await?;
             let redemption =
                 Redemption { code, key, user_id: wanted.user_id, subtotal: draft.subtotal, currency: draft.currency };
             let terms: Terms = client::ask("carts", "/internal/discounts/redeem", &redemption).await?;

@@ -154,7 +154,7 @@ fn allowed(states: &[OrderStatus]) -> String {
 }
 
 /// Takes `step` if the order's state allows it; `None` when it does not, or when there is no such order. The payment
-/// token is returned for the last time when the order leaves `pending`.
+/// token is kept until its stock is held.
 pub(crate) async fn advance(
     transaction: &Transaction,
     id: OrderId,
@@ -162,9 +162,13 @@ pub(crate) async fn advance(
     reason: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<Order>> {
-    let paid = if step == Step::Pay { ", paid_at = $3" } else { "" };
+    let also = match step {
+        Step::Reserve => "",
+        Step::Pay => ", payment_token = NULL, paid_at = $3",
+        _ => ", payment_token = NULL",
+    };
     let update = format!(
-        "UPDATE orders SET status = $1, reason = $2, updated_at = $3{paid} WHERE id = $4 AND status IN ({}) \
+        "UPDATE orders SET status = $1, reason = $2, updated_at = $3{also} WHERE id = $4 AND status IN ({}) \
          RETURNING {ORDER}",
         allowed(step.from())
     );
@@ -187,7 +191,7 @@ pub(crate) async fn advance_expired(
     limit: u32,
 ) -> Result<Vec<Order>> {
     let update = format!(
-        "UPDATE orders SET status = $1, reason = $2, updated_at = $3 WHERE id IN (SELECT id FROM orders \
+        "UPDATE orders SET status = $1, reason = $2, updated_at = $3, payment_token = NULL WHERE id IN (SELECT id FROM orders \
          WHERE status IN ({}) AND expires_at <= $3 ORDER BY expires_at LIMIT {limit}) RETURNING {ORDER}",
         allowed(step.from())
     );

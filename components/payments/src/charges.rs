@@ -171,18 +171,23 @@ pub(crate) async fn give_up(transaction: &Transaction, id: PaymentId, reason: &s
 pub(crate) async fn find_out_unknown() -> Result<()> {
     let now = Timestamp::now();
     for payment in repository::claim(&DATABASE, now, now.after(GRACE), UNKNOWN_PER_TICK).await? {
-        let state = provider::look_up_charge(payment.charge_key.clone()).await;
-        match (payment.operation, &state) {
-            (PaymentOperation::Charge | PaymentOperation::Authorize, ChargeState::Missing) => {
-                send_again(&payment).await?;
-            }
-            // Not captured or let go yet. Nor does the provider know of what costs nothing.
-            (PaymentOperation::Capture | PaymentOperation::Void, ChargeState::Authorized(_)) => send(&payment).await?,
-            (_, ChargeState::Missing) if payment.amount == Money::ZERO => send(&payment).await?,
-            _ => conclude(&payment, &state).await?,
+        if let Err(error) = find_out(&payment).await {
+            // A later tick finds it again; the others are not to wait for that.
+            eprintln!("error: {} of payment {}: {error}", payment.operation, payment.id);
         }
     }
     Ok(())
+}
+
+async fn find_out(payment: &Payment) -> Result<()> {
+    let state = provider::look_up_charge(payment.charge_key.clone()).await;
+    match (payment.operation, &state) {
+        (PaymentOperation::Charge | PaymentOperation::Authorize, ChargeState::Missing) => send_again(payment).await,
+        // Not captured or let go yet. Nor does the provider know of what costs nothing.
+        (PaymentOperation::Capture | PaymentOperation::Void, ChargeState::Authorized(_)) => send(payment).await,
+        (_, ChargeState::Missing) if payment.amount == Money::ZERO => send(payment).await,
+        _ => conclude(payment, &state).await,
+    }
 }
 
 /// The provider has never heard of the charge: it is sent again under its key, unless the order is over. Then it is given

@@ -220,7 +220,8 @@ pub(crate) async fn order_reserved(transaction: &Transaction, order: &PayableOrd
     let check_at = now.after(GRACE);
     let payment = match repository::send_waiting(transaction, order.order_id, check_at, now).await? {
         Some(payment) => Some(payment),
-        None => match token {
+        // What costs nothing needs no token to be paid.
+        None => match token.or((order.amount == Money::ZERO).then_some("")) {
             Some(token) => {
                 let charge_key = Uuid::now_v7().to_string();
                 let operation = PaymentOperation::Charge;

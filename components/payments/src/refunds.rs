@@ -220,15 +220,22 @@ async fn announce_failed(transaction: &Transaction, refund: &Refund) -> Result<(
 pub(crate) async fn find_out_unknown() -> Result<()> {
     let now = Timestamp::now();
     for refund in repository::claim_refunds(&DATABASE, now, now.after(GRACE), UNKNOWN_PER_TICK).await? {
-        match provider::look_up_refund(refund.refund_key.clone()).await {
-            RefundState::Settled(outcome) => conclude(&refund, outcome).await?,
-            RefundState::Missing => {
-                let payment = repository::find(&DATABASE, refund.payment_id).await?;
-                send(&payment.ok_or(Error::not_found("payment"))?, &refund).await?;
-            }
+        if let Err(error) = find_out(&refund).await {
+            // A later tick finds it again; the others are not to wait for that.
+            eprintln!("error: refund {}: {error}", refund.id);
         }
     }
     Ok(())
+}
+
+async fn find_out(refund: &Refund) -> Result<()> {
+    match provider::look_up_refund(refund.refund_key.clone()).await {
+        RefundState::Settled(outcome) => conclude(refund, outcome).await,
+        RefundState::Missing => {
+            let payment = repository::find(&DATABASE, refund.payment_id).await?;
+            send(&payment.ok_or(Error::not_found("payment"))?, refund).await
+        }
+    }
 }
 
 /// The provider says that something has happened to a refund: it is asked what, and that is written down together with

@@ -103,8 +103,8 @@ events! {
         price: Money,
         /// The currency of the price.
         currency: Currency,
-        /// Set when the seller also said how many pieces are on hand now.
-        stock: Option<u32>,
+        /// Set when the seller also said how many pieces there are: so many more than the catalog knew of at that moment.
+        stock_change: Option<i64>,
     }
 
     /// The product is no longer sold.

@@ -119,6 +119,13 @@ async fn a_shop_brings_its_own_rules() {
     assert_eq!(placed["items"][0]["discount"], 20.0);
     assert_eq!(sums(&shop.order(&ann, mug, 1, None).await.expect(201)), [10.0, 0.0, 15.0, 0.0, 25.0]);
     assert_invalid(&order(1, "AQ").await, &["shippingAddress.country"], "the rules refuse it");
+
+    let once = json!({ "code": "ONCE", "kind": "fixed", "value": 1, "maxUses": 1 });
+    shop.post("/api/v1/discounts", &once).by(shop.admin().await).await.expect(201);
+    let refused = json!({ "items": items(mug, 1), "shippingAddress": to("AQ"), "discountCode": "ONCE" });
+    assert_invalid(&shop.post(ORDERS, &refused).by(&ann).await, &["shippingAddress.country"], "with a code");
+    assert_eq!(shop.value("carts", "SELECT uses FROM discounts"), 0, "the code is still to be had");
+
     let id = placed["id"].as_i64().unwrap();
     shop.wait_for(id, "paid").await;
     assert_eq!(shop.payment_of(id).await.expect(200)["amount"], 30.0);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bodega_host::{Phase, Verdict};
+use bodega_host::{HostCall, Phase, Verdict};
 use futures::{
     StreamExt,
     future::{join, join_all},
@@ -235,5 +235,32 @@ async fn a_cancel_at_any_moment_ends_paid_or_cancelled_and_refunded() {
         let found = shop.find_order(order).await;
         assert_eq!(found["status"], if cancelled { "cancelled" } else { "paid" });
     }
+    shop.audit();
+}
+
+/// The seller counts ten and adds two while the catalog has not heard yet that three were sold.
+#[tokio::test]
+async fn what_a_seller_counts_does_not_bring_back_what_was_sold_meanwhile() {
+    needs_bench!("it holds events up");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(5.0, 10).await;
+    shop.settle().await;
+    let cut_off = |call: &HostCall<'_>| {
+        let (from, to) = (call.component, call.detail);
+        let between = from == "catalog" && to.ends_with("//inventory.spin.internal/internal/events")
+            || from == "inventory" && to.ends_with("//catalog.spin.internal/internal/events");
+        if between { Verdict::Fail("cut off".into()) } else { Verdict::Proceed }
+    };
+    script.rule(cut_off);
+    let order = shop.place(&ann, mug, 3, Some("tok_visa")).await;
+    shop.wait_for(order, "paid").await;
+    let counted = json!({ "stock": 12 });
+    shop.put(format!("/api/v1/products/{mug}"), &counted).by(shop.admin().await).await.expect(200);
+    script.clear();
+    shop.settle_over_time().await;
+    assert_eq!(shop.stock(mug).await["available"], 9);
+    assert_eq!(shop.get(format!("/api/v1/products/{mug}")).await.expect(200)["stock"], 9);
     shop.audit();
 }

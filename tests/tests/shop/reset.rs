@@ -69,6 +69,17 @@ async fn a_code_from_the_mail_gives_a_new_password_once_and_signs_out_everywhere
 }
 
 #[tokio::test]
+async fn whoever_knows_the_password_and_changes_it_ends_a_code() {
+    let (shop, ann) = open().await;
+    forgot(&shop, &ann.email).await.expect(202);
+    let code = code(&shop, &ann.email, 1).await;
+    let change = json!({ "currentPassword": ann.password, "newPassword": NEW });
+    assert_eq!(shop.put("/api/v1/users/me/password", &change).by(&ann).await.status, 204);
+    assert_refused(&reset(&shop, &ann.email, &code, "one more horse").await, "after the change");
+    log_in(&shop, &ann.email, NEW).await.expect(200);
+}
+
+#[tokio::test]
 async fn the_answer_does_not_say_whether_there_is_an_account() {
     needs_bench!("it writes into a database that a server has open, and looks at statements");
     let script = Script::new();

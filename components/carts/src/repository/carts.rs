@@ -64,7 +64,7 @@ pub(crate) async fn save(transaction: &Transaction, cart: &mut Cart, now: Timest
         transaction.query_one(insert, params![user_id, token_hash, lines, code, now.0, now.0]).await?
     } else {
         let update = "UPDATE carts SET lines = $1, discount_code = $2, version = version + 1, updated_at = $3 \
-             WHERE id = $4 AND version = $5 RETURNING id, version";
+             WHERE id = $4 AND version = $5 AND checkout_key IS NULL RETURNING id, version";
         transaction.query_one(update, params![lines, code, now.0, cart.id, cart.version]).await?
     };
     let mut row = row.ok_or_else(no_row)?;
@@ -74,8 +74,10 @@ pub(crate) async fn save(transaction: &Transaction, cart: &mut Cart, now: Timest
 
 /// Marks a cart as on its way to become an order.
 pub(crate) async fn lock(transaction: &Transaction, cart: &Cart, checkout_key: &str) -> Result<()> {
-    let update = "UPDATE carts SET checkout_key = $1 WHERE id = $2 AND checkout_key IS NULL";
-    Ok(transaction.execute(update, params![checkout_key, cart.id]).await?)
+    let update =
+        "UPDATE carts SET checkout_key = $1 WHERE id = $2 AND version = $3 AND checkout_key IS NULL RETURNING id";
+    let row = transaction.query_one(update, params![checkout_key, cart.id, cart.version]).await?;
+    row.map(drop).ok_or_else(no_row)
 }
 
 /// Gives a cart back to its owner.

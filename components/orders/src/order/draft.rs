@@ -51,7 +51,7 @@ pub(crate) struct Line {
 }
 
 /// What is asked for, at the catalog's prices.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Draft {
     lines: Vec<Line>,
     pub(crate) subtotal: Money,
