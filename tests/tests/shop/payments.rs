@@ -150,10 +150,12 @@ async fn a_payment_that_comes_too_early_waits_and_is_charged_once() {
 #[tokio::test]
 async fn what_costs_nothing_is_paid_without_asking_anybody() {
     let (shop, ann) = open().await;
-    let order = reserved(&shop, &ann, 0.0).await;
-    let payment = shop.pay(&ann, order, "tok_declined").await.expect(201);
-    assert_eq!((&payment["status"], &payment["amount"]), (&json!("succeeded"), &json!(0.0)));
+    let sample = shop.product(0.0, 5).await;
+    let order = shop.place(&ann, sample, 2, None).await;
     shop.wait_for(order, "paid").await;
+    let payment = shop.payment_of(order).await.expect(200);
+    assert_eq!((&payment["status"], &payment["amount"]), (&json!("succeeded"), &json!(0.0)));
+    assert_problem(&shop.pay(&ann, order, "tok_visa").await, 409, "payment-exists", "it is paid");
     assert_problem(&refund(&shop, &payment, json!({})).await.await, 409, "nothing-to-refund", "of nothing");
     let gift = shop.product(0.0, 1).await;
     let other = shop.place(&ann, gift, 1, Some("tok_visa")).await;

@@ -168,19 +168,6 @@ async fn a_refund_that_the_provider_refuses_is_not_booked() {
     shop.audit_allowing(&[Allow::DeclinedRefunds]);
 }
 
-/// Nothing is charged for nothing, and nobody has to give a card for it.
-#[tokio::test]
-async fn what_costs_nothing_is_paid_without_a_card() {
-    let (shop, ann) = open().await;
-    let sample = shop.product(0.0, 5).await;
-    let order = shop.place(&ann, sample, 2, None).await;
-    shop.wait_for(order, "paid").await;
-    shop.settle().await;
-    assert_stock(&shop, sample, 3, 0).await;
-    assert_eq!(shop.value("orders", "SELECT count(*) FROM orders WHERE payment_token IS NOT NULL"), 0);
-    shop.audit();
-}
-
 /// The provider's token is kept for as long as it is needed.
 #[tokio::test]
 async fn an_order_that_is_settled_has_no_token_any_more() {
