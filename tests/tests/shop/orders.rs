@@ -195,8 +195,15 @@ async fn an_order_is_called_off_in_every_state_but_failed() {
             let cancelled = answer.expect(200);
             assert_eq!((&cancelled["status"], &cancelled["reason"]), (&json!("cancelled"), &json!(kept)), "{status}");
             let other_reason = shop.post(format!("{at}/cancel"), &json!({ "reason": "another" })).by(&ann);
+            // The money goes back meanwhile, and is shown when it has arrived.
+            let lasting = |order: &Value| {
+                let mut order = order.clone();
+                order.as_object_mut().unwrap().retain(|field, _| field != "refunded" && field != "updatedAt");
+                order
+            };
             for again in [call, other_reason] {
-                assert_eq!(again.await.expect(200), cancelled, "again changes nothing");
+                let again = again.await.expect(200);
+                assert_eq!(lasting(&again), lasting(&cancelled), "again changes nothing");
             }
         }
     }
