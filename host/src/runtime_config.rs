@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn data_root_moves_every_label() {
         let text = "[sqlite_database.orders]\ntype = 'spin'\npath = '/elsewhere/orders.db'";
-        let config = read(text, Some(Path::new("/root"))).unwrap();
+        let config = read(text, Some(Path::new("/data"))).unwrap();
         let path = config.sqlite("orders").unwrap().path;
-        assert_eq!(path, Some("/root/sqlite_database/orders.db".into()));
+        assert_eq!(path, Some("/data/sqlite_database/orders.db".into()));
         assert!(config.sqlite("carts").is_err());
     }
 

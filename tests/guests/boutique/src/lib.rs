@@ -37,7 +37,7 @@ impl Guest for Boutique {
         let quote = Quote { currency: request.currency, line_discounts, discount, shipping, tax: 0, total };
         Ok(match request.lines.first().map(|line| line.quantity) {
             Some(WRONG_SUM) => Quote { total: total - 1, ..quote },
-            Some(WRONG_CURRENCY) => Quote { currency: "XXX".to_owned(), ..quote },
+            Some(WRONG_CURRENCY) => Quote { currency: "XTS".to_owned(), ..quote },
             Some(MISSING_LINE) => Quote { line_discounts: Vec::new(), ..quote },
             _ => quote,
         })
