@@ -1,9 +1,9 @@
--- What orders have said: which may be paid, and which are over.
+-- What orders have said: which may be paid, and which are over. Of those, amount and currency may never have been told.
 CREATE TABLE payable_orders (
   order_id  BIGINT  PRIMARY KEY,
   user_id   BIGINT  NOT NULL,
-  amount    BIGINT  NOT NULL,
-  currency  TEXT    NOT NULL,
+  amount    BIGINT,
+  currency  TEXT,
   closed    BOOLEAN NOT NULL
 );
 

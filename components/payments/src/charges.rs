@@ -15,7 +15,7 @@ use crate::{
     payment::{GRACE, ask_again_after, may_still_arrive},
     provider::{self, ChargeRequest, ChargeState, Outcome},
     refunds,
-    repository::{self, Ending, Payment},
+    repository::{self, Ending, Known, Payment},
 };
 
 /// Charges of unknown ending that one tick asks about.
@@ -117,7 +117,7 @@ async fn capture_declined(payment: &Payment) -> Result<()> {
 }
 
 async fn is_over(transaction: &Transaction, payment: &Payment) -> Result<bool> {
-    Ok(repository::order_in(transaction, payment.order_id).await?.is_some_and(|order| order.closed))
+    Ok(repository::order_in(transaction, payment.order_id).await?.is_some_and(|order| matches!(order, Known::Over)))
 }
 
 /// Writes down how a payment ended. Only the first to know announces it.

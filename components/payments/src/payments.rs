@@ -13,7 +13,7 @@ use crate::{
     DATABASE, charges,
     payment::{GRACE, Wish, wish},
     refunds::{self, RefundView},
-    repository::{self, NewPayment, PayableOrder, Payment},
+    repository::{self, Known, NewPayment, PayableOrder, Payment},
 };
 
 /// How long a repeated request waits for the first one to end.
@@ -142,11 +142,11 @@ async fn begin(
     let known = repository::order_in(transaction, order_id).await?;
     let waiting = matches!(summary.status, OrderStatus::Pending | OrderStatus::Reserved);
     let (order, check_at) = match known {
-        Some(order) if !order.closed => (order, Some(now.after(GRACE))),
+        Some(Known::Payable(order)) => (order, Some(now.after(GRACE))),
         // Sent when the news arrives that the stock is reserved.
         None if waiting => {
             let OrderSummary { user_id, total: amount, currency, .. } = *summary;
-            (PayableOrder { order_id, user_id, amount, currency, closed: false }, None)
+            (PayableOrder { order_id, user_id, amount, currency }, None)
         }
         _ => return Err(Error::Conflict("not-payable", format!("the order is {}", summary.status))),
     };
@@ -212,10 +212,7 @@ async fn operate(id: PaymentId, operation: PaymentOperation, refused: &'static s
 
 /// An order may be paid: charges the token that came with it, or the payment that was waiting for it.
 pub(crate) async fn order_reserved(transaction: &Transaction, order: &PayableOrder, token: Option<&str>) -> Result<()> {
-    let order = repository::open_order(transaction, order).await?;
-    if order.closed {
-        return Ok(());
-    }
+    let Known::Payable(order) = repository::open_order(transaction, order).await? else { return Ok(()) };
     let now = Timestamp::now();
     let check_at = now.after(GRACE);
     let payment = match repository::send_waiting(transaction, order.order_id, check_at, now).await? {

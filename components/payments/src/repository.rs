@@ -16,13 +16,19 @@ use crate::payment::before;
 
 /// What orders have said of an order.
 #[derive(Debug, Clone, Copy)]
+pub(crate) enum Known {
+    Payable(PayableOrder),
+    /// Failed or cancelled: no money may be kept for it.
+    Over,
+}
+
+/// An order that may be paid.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct PayableOrder {
     pub(crate) order_id: OrderId,
     pub(crate) user_id: UserId,
     pub(crate) amount: Money,
     pub(crate) currency: Currency,
-    /// Failed or cancelled: no money may be kept for it.
-    pub(crate) closed: bool,
 }
 
 /// A payment.
@@ -82,7 +88,7 @@ impl Payment {
 }
 
 /// Writes down that an order may be paid, and returns what is known of it: that it is over may have been known before.
-pub(crate) async fn open_order(transaction: &Transaction, order: &PayableOrder) -> Result<PayableOrder> {
+pub(crate) async fn open_order(transaction: &Transaction, order: &PayableOrder) -> Result<Known> {
     transaction
         .execute(
             "INSERT INTO payable_orders (order_id, user_id, amount, currency, closed) VALUES ($1, $2, $3, $4, FALSE) \
@@ -93,24 +99,26 @@ pub(crate) async fn open_order(transaction: &Transaction, order: &PayableOrder) 
     order_in(transaction, order.order_id).await?.ok_or_else(|| Error::Internal("payable_orders: no row".into()))
 }
 
-/// Writes down that an order is over.
+/// Writes down that an order is over. What it costs is not known when that is the first that is heard of it.
 pub(crate) async fn close_order(transaction: &Transaction, order_id: OrderId, user_id: UserId) -> Result<()> {
-    let close = "INSERT INTO payable_orders (order_id, user_id, amount, currency, closed) VALUES ($1, $2, 0, 'XXX', TRUE) \
+    let close = "INSERT INTO payable_orders (order_id, user_id, amount, currency, closed) VALUES ($1, $2, NULL, NULL, TRUE) \
          ON CONFLICT (order_id) DO UPDATE SET closed = TRUE";
     Ok(transaction.execute(close, params![order_id.0, user_id.0]).await?)
 }
 
-pub(crate) async fn order_in(transaction: &Transaction, order_id: OrderId) -> Result<Option<PayableOrder>> {
-    let query = "SELECT user_id, amount, currency, closed FROM payable_orders WHERE order_id = $1";
+pub(crate) async fn order_in(transaction: &Transaction, order_id: OrderId) -> Result<Option<Known>> {
+    let query = "SELECT closed, user_id, amount, currency FROM payable_orders WHERE order_id = $1";
     let row = transaction.query_one(query, params![order_id.0]).await?;
     row.map(|mut row| {
-        Ok(PayableOrder {
+        if row.next::<bool>()? {
+            return Ok(Known::Over);
+        }
+        Ok(Known::Payable(PayableOrder {
             order_id,
             user_id: UserId(row.next()?),
             amount: Money::from_minor(row.next()?),
             currency: parsed(&row.next::<String>()?)?,
-            closed: row.next()?,
-        })
+        }))
     })
     .transpose()
 }
