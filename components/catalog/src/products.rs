@@ -114,7 +114,8 @@ pub(crate) async fn list(viewer: &Viewer, page: &PageQuery, filter: Filter) -> R
     } else {
         lists::page(&DATABASE, &filter, after.as_ref(), page.limit() + 1).await?
     };
-    let json = Page::new(products, page.limit(), |listed| listed.place.clone())?.written(|listed| &listed.json);
+    let json =
+        Page::try_new(products, page.limit(), |listed| listed.place(filter.order()))?.written(|listed| &listed.json);
     if facets.is_empty() {
         return Ok(json);
     }

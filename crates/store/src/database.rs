@@ -1,6 +1,5 @@
 use std::{
     cell::{Cell, RefCell},
-    future::ready,
     rc::Rc,
     time::Duration,
 };
@@ -32,12 +31,13 @@ pub struct Database {
 
 /// What an instance knows of one database.
 struct State {
-    /// What all reads share: each is over before another can begin.
-    reader: RefCell<Option<Rc<Connection>>>,
     durable: RefCell<Vec<Connection>>,
+    /// Also what reads use, which commit nothing: most instances need no other connection.
     relaxed: RefCell<Vec<Connection>>,
     /// One writer of this instance at a time: waiting here is cheaper than finding the database busy.
     writers: Rc<Turns>,
+    /// One new connection at a time: what waits for it may find that it needs none.
+    opening: Rc<Turns>,
     migrating: Rc<Turns>,
     migrated: Cell<bool>,
 }
@@ -64,13 +64,14 @@ impl Database {
     /// Runs one reading statement.
     pub async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
         let state = self.ready().await?;
-        let reader = state.reader(self.label).await?;
-        let rows = persist(|| ready(reader.query(sql, params.clone()))).await;
-        if rows.is_err() {
-            // The next read opens another one, whatever was wrong with this one.
-            state.reader.take();
-        }
-        rows
+        let read = || async {
+            let connection = state.take(self.label, Durability::Relaxed).await?;
+            let rows = connection.query(sql, params.clone())?;
+            // A connection that failed is not used again, whatever was wrong with it.
+            state.put(Durability::Relaxed, connection);
+            Ok(rows)
+        };
+        persist(read).await
     }
 
     /// Like [`query`](Self::query), for at most one row.
@@ -124,10 +125,10 @@ impl Database {
             Some((_, state)) => state.clone(),
             None => {
                 let state = Rc::new(State {
-                    reader: RefCell::default(),
                     durable: RefCell::default(),
                     relaxed: RefCell::default(),
                     writers: Turns::new(1),
+                    opening: Turns::new(1),
                     migrating: Turns::new(1),
                     migrated: Cell::new(false),
                 });
@@ -143,9 +144,10 @@ impl Database {
         if !state.migrated.get() {
             let _one_at_a_time = state.migrating.take().await;
             if !state.migrated.get() {
-                let connection = state.take(self.label, Durability::Durable).await?;
+                // A migration that a power failure undoes is applied again; whatever is durable takes it along.
+                let connection = state.take(self.label, Durability::Relaxed).await?;
                 persist(|| migrations::apply(&connection, self.migrations)).await?;
-                state.reader.replace(Some(Rc::new(connection)));
+                state.put(Durability::Relaxed, connection);
                 state.migrated.set(true);
             }
         }
@@ -154,18 +156,6 @@ impl Database {
 }
 
 impl State {
-    async fn reader(&self, label: &str) -> Result<Rc<Connection>> {
-        let open = self.reader.borrow().clone();
-        match open {
-            Some(reader) => Ok(reader),
-            None => {
-                let reader = Rc::new(Connection::open(label, Durability::Durable).await?);
-                self.reader.replace(Some(reader.clone()));
-                Ok(reader)
-            }
-        }
-    }
-
     fn idle(&self, durability: Durability) -> &RefCell<Vec<Connection>> {
         match durability {
             Durability::Durable => &self.durable,
@@ -174,8 +164,12 @@ impl State {
     }
 
     async fn take(&self, label: &str, durability: Durability) -> Result<Connection> {
-        let idle = self.idle(durability).borrow_mut().pop();
-        match idle {
+        let idle = || self.idle(durability).borrow_mut().pop();
+        if let Some(connection) = idle() {
+            return Ok(connection);
+        }
+        let _one_at_a_time = self.opening.take().await;
+        match idle() {
             Some(connection) => Ok(connection),
             None => Connection::open(label, durability).await,
         }

@@ -59,12 +59,17 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// A page of at most `limit` out of `items`, which were asked for with one more than that.
-    pub fn new<P: Serialize>(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> P) -> Result<Self> {
+    pub fn new<P: Serialize>(items: Vec<T>, limit: u32, place: impl Fn(&T) -> P) -> Result<Self> {
+        Self::try_new(items, limit, |item| Ok(place(item)))
+    }
+
+    /// The same, of items whose place may be unreadable.
+    pub fn try_new<P: Serialize>(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> Result<P>) -> Result<Self> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
         let next_cursor = match items.last() {
-            Some(last) if more => Some(Cursor::encode(&place(last))?),
+            Some(last) if more => Some(Cursor::encode(&place(last)?)?),
             _ => None,
         };
         Ok(Self { items, next_cursor })

@@ -5,6 +5,7 @@
 //! is their own table, newest product first ("following"); another order then sorts the newest of what was found.
 
 use model::{Money, ProductId, ProductStatus};
+use serde::Deserialize;
 use store::{Database, Row, Value};
 use web::Result;
 
@@ -17,10 +18,31 @@ const MOST_VALUES: u32 = 50;
 
 /// A product of a list.
 pub(crate) struct Listed {
-    /// Where it stands in the list.
-    pub(crate) place: Place,
     /// As customers read it.
     pub(crate) json: String,
+    /// Of the search by relevance that has found it.
+    tier: usize,
+}
+
+impl Listed {
+    /// Where it stands in the list.
+    pub(crate) fn place(&self, order: Order) -> Result<Place> {
+        #[derive(Deserialize)]
+        struct Sorted {
+            id: ProductId,
+            name: String,
+            price: Money,
+        }
+        let Sorted { id, name, price } = serde_json::from_str(&self.json)?;
+        Ok(match order {
+            Order::Newest => Place::Newest(id),
+            Order::Cheapest => Place::Cheapest(price.minor(), id),
+            Order::Dearest => Place::Dearest(price.minor(), id),
+            Order::Name => Place::Name(name, id),
+            Order::NameBackwards => Place::NameBackwards(name, id),
+            Order::Relevance => Place::Relevance(self.tier, id),
+        })
+    }
 }
 
 /// Up to `count` products that pass the filter, in its order, after that place.
@@ -33,8 +55,7 @@ pub(crate) async fn page(
     let order = filter.order();
     let Some(search) = filter.search().filter(|_| order == Order::Relevance) else {
         let search = filter.search().map(|search| search.all());
-        let (sql, params) = statement(filter, order, search.as_deref(), after, count);
-        return read(database, &sql, params, order, 0).await;
+        return read(database, statement(filter, order, search.as_deref(), after, count), 0).await;
     };
     // Tier by tier, until the page is full: each is a list of its own, newest first.
     let (first, mut after) = match after {
@@ -48,27 +69,15 @@ pub(crate) async fn page(
             break;
         }
         let expression = search.tier(tier);
-        let (sql, params) = statement(filter, Order::Newest, Some(&expression), after.take().as_ref(), missing);
-        listed.extend(read(database, &sql, params, order, tier).await?);
+        let statement = statement(filter, Order::Newest, Some(&expression), after.take().as_ref(), missing);
+        listed.extend(read(database, statement, tier).await?);
     }
     Ok(listed)
 }
 
-async fn read(database: &Database, sql: &str, params: Vec<Value>, order: Order, tier: usize) -> Result<Vec<Listed>> {
-    let listed = |mut row: Row| {
-        let json = row.next()?;
-        let id = ProductId(row.next()?);
-        let place = match order {
-            Order::Newest => Place::Newest(id),
-            Order::Cheapest => Place::Cheapest(row.next()?, id),
-            Order::Dearest => Place::Dearest(row.next()?, id),
-            Order::Name => Place::Name(row.next()?, id),
-            Order::NameBackwards => Place::NameBackwards(row.next()?, id),
-            Order::Relevance => Place::Relevance(tier, id),
-        };
-        Ok(Listed { place, json })
-    };
-    database.query(sql, params).await?.into_iter().map(listed).collect()
+async fn read(database: &Database, (sql, params): (String, Vec<Value>), tier: usize) -> Result<Vec<Listed>> {
+    let listed = |mut row: Row| Ok(Listed { json: row.next()?, tier });
+    database.query(&sql, params).await?.into_iter().map(listed).collect()
 }
 
 /// A statement that grows condition by condition.
@@ -89,7 +98,7 @@ impl Statement {
     }
 }
 
-/// The page's statement: `body`, `id`, and what it is sorted by.
+/// The page's statement: the JSON of its products.
 pub(super) fn statement(
     filter: &Filter,
     order: Order,
@@ -97,12 +106,7 @@ pub(super) fn statement(
     after: Option<&Place>,
     count: u32,
 ) -> (String, Vec<Value>) {
-    let sorted_by = match order {
-        Order::Newest | Order::Relevance => "",
-        Order::Cheapest | Order::Dearest => ", p.price",
-        Order::Name | Order::NameBackwards => ", p.name",
-    };
-    let mut statement = Statement::new(format!("SELECT p.body, p.id{sorted_by} FROM "));
+    let mut statement = Statement::new("SELECT p.body FROM ");
     let key = narrow(&mut statement, filter, order, search, after);
     let order = match order {
         Order::Newest | Order::Relevance => format!("{key} DESC"),

@@ -73,13 +73,15 @@ enum Kind {
     With,
     /// Writes rows: to memory inside a transaction, to disk outside of one.
     Write,
-    /// Anything else, such as `COMMIT` and `PRAGMA`.
+    /// Sets how this connection waits or syncs, which touches no file but to read the schema.
+    Setting,
+    /// Anything else, such as `COMMIT` and other `PRAGMA`s.
     Other,
 }
 
 impl Kind {
     fn of(sql: &str) -> Self {
-        let word = first_word(sql);
+        let (word, rest) = first_word(sql);
         let is = |known: &&str| known.eq_ignore_ascii_case(word);
         if ["SELECT", "VALUES", "EXPLAIN", "BEGIN", "SAVEPOINT"].iter().any(is) {
             Self::Quick
@@ -87,14 +89,16 @@ impl Kind {
             Self::Write
         } else if is(&"WITH") {
             Self::With
+        } else if is(&"PRAGMA") && ["busy_timeout", "synchronous"].contains(&first_word(rest).0) {
+            Self::Setting
         } else {
             Self::Other
         }
     }
 }
 
-/// The first word of a statement, after white space and comments.
-fn first_word(sql: &str) -> &str {
+/// The first word of a statement, after white space and comments, and what follows it.
+fn first_word(sql: &str) -> (&str, &str) {
     let mut rest = sql.trim_start();
     loop {
         let after = if let Some(comment) = rest.strip_prefix("--") {
@@ -106,8 +110,8 @@ fn first_word(sql: &str) -> &str {
         };
         rest = after.unwrap_or("").trim_start();
     }
-    let end = rest.find(|c: char| !c.is_ascii_alphabetic());
-    &rest[..end.unwrap_or(rest.len())]
+    let end = rest.find(|c: char| !c.is_ascii_alphabetic() && c != '_');
+    rest.split_at(end.unwrap_or(rest.len()))
 }
 
 impl DatabaseFile {
@@ -248,7 +252,7 @@ impl Inner {
             TransactionState::Write => true,
             // A write of its own takes the lock and gives it up. One that failed has not had it:
             // if it told others, waiting writers would wake each other without end.
-            _ => succeeded && kind != Kind::Quick,
+            _ => succeeded && !matches!(kind, Kind::Quick | Kind::Setting),
         };
         if had_lock && self.state() != TransactionState::Write {
             self.file.released.notify_one();
@@ -256,8 +260,9 @@ impl Inner {
     }
 
     /// Runs the statement here, if it cannot block.
-    fn run_quick(&self, kind: Kind, before: TransactionState, sql: &str, parameters: &[Value]) -> Option<Attempt> {
+    fn run_quick(&mut self, kind: Kind, before: TransactionState, sql: &str, parameters: &[Value]) -> Option<Attempt> {
         let quick = match kind {
+            Kind::Setting => return Some(self.run_patiently(before, sql, parameters)),
             Kind::Quick => true,
             Kind::Write => before == TransactionState::Write,
             Kind::With => before == TransactionState::Write || self.is_read(sql),
@@ -369,10 +374,11 @@ mod tests {
 
     #[test]
     fn finds_the_first_word() {
-        assert_eq!(first_word("SELECT 1"), "SELECT");
-        assert_eq!(first_word("  -- note\n /* more */ begin immediate"), "begin");
-        assert_eq!(first_word("-- only a comment"), "");
-        assert_eq!(first_word("commit;"), "commit");
+        assert_eq!(first_word("SELECT 1"), ("SELECT", " 1"));
+        assert_eq!(first_word("  -- note\n /* more */ begin immediate"), ("begin", " immediate"));
+        assert_eq!(first_word("-- only a comment"), ("", ""));
+        assert_eq!(first_word("commit;"), ("commit", ";"));
+        assert_eq!(first_word(" busy_timeout = 5"), ("busy_timeout", " = 5"));
     }
 
     #[tokio::test]

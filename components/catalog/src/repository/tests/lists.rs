@@ -12,7 +12,8 @@ fn filter(query: &str) -> Filter {
 
 fn ids(database: &Connection, sql: &str, params: Vec<Value>) -> Vec<i64> {
     let mut statement = database.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
-    let rows = statement.query_map(params_from_iter(native(params)), |row| row.get(1)).unwrap();
+    let id = |json: String| serde_json::from_str::<serde_json::Value>(&json).unwrap()["id"].as_i64().unwrap();
+    let rows = statement.query_map(params_from_iter(native(params)), |row| Ok(id(row.get(0)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
