@@ -17,9 +17,20 @@ CREATE TABLE carts (
 
 CREATE INDEX carts_anonymous ON carts (updated_at) WHERE user_id IS NULL;
 
+-- Anonymous carts that have gone into a user's, for requests that come again: by the hash of their token, for a day.
+CREATE TABLE merged_carts (
+  token_hash     TEXT   PRIMARY KEY,
+  user_id        BIGINT NOT NULL,
+  merged_at      BIGINT NOT NULL
+);
+
+CREATE INDEX merged_carts_by_age ON merged_carts (merged_at);
+
 -- A cart on its way to become an order: key names the order to the orders service, for ever.
+-- status: open, placed, refused, or failed: there was an order, and it ended without stock or money.
 -- details: addresses and the payment token, as JSON; forgotten when the checkout has ended.
 -- try_at: when housekeeping finishes it; null once it has ended. answer: the order, or why there is none.
+-- owed: lines that the failed order has given back and that are not in the customer's cart yet.
 CREATE TABLE checkouts (
   key            TEXT   PRIMARY KEY,
   cart_id        BIGINT NOT NULL,
@@ -30,6 +41,7 @@ CREATE TABLE checkouts (
   status         TEXT   NOT NULL,
   order_id       BIGINT,
   answer         TEXT,
+  owed           TEXT,
   attempts       BIGINT NOT NULL DEFAULT 0,
   try_at         BIGINT,
   created_at     BIGINT NOT NULL,
@@ -41,6 +53,8 @@ CREATE UNIQUE INDEX checkouts_of_cart ON checkouts (cart_id) WHERE status <> 're
 
 CREATE INDEX checkouts_to_finish ON checkouts (try_at) WHERE try_at IS NOT NULL;
 
-CREATE INDEX checkouts_ended ON checkouts (updated_at) WHERE try_at IS NULL;
+CREATE INDEX checkouts_ended ON checkouts (updated_at) WHERE try_at IS NULL AND owed IS NULL;
+
+CREATE INDEX checkouts_owed ON checkouts (user_id) WHERE owed IS NOT NULL;
 
 CREATE INDEX checkouts_by_user ON checkouts (user_id);

@@ -1,6 +1,6 @@
 -- lines: what was ordered, at the prices of that moment; never changed:
 -- [{"productId": 1, "name": "Mug", "sku": null, "unitPrice": 9.9, "quantity": 2, "total": 19.8, "discount": 0}].
--- discount_use: {"code": "SPRING", "key": "…"}: the code and the placement under which carts have counted it.
+-- placement_key: under which somebody else knows it: the cart that it was, and the use of discount_code that carts count.
 -- promised: what is on its way back to the customer; refunded: what has arrived.
 CREATE TABLE orders (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -14,7 +14,8 @@ CREATE TABLE orders (
   tax               BIGINT NOT NULL,
   total             BIGINT NOT NULL CHECK (total >= 0),
   currency          TEXT   NOT NULL,
-  discount_use      TEXT,
+  discount_code     TEXT,
+  placement_key     TEXT,
   shipping_address  TEXT,
   billing_address   TEXT,
   payment_token     TEXT,

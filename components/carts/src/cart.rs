@@ -56,12 +56,13 @@ impl Cart {
         }
     }
 
-    /// Takes over from `other` what fits; the rest stays there. True when that has changed anything.
-    pub(crate) fn take_in(&mut self, other: &mut Cart) -> bool {
-        let moved = self.lines.take_in(&mut other.lines);
-        let adopts = self.discount_code.is_none() && other.discount_code.is_some();
+    /// Takes over the lines that fit, and the code if it has none; the rest stays there. True when that has changed
+    /// anything.
+    pub(crate) fn take_in(&mut self, lines: &mut Lines, code: &mut Option<String>) -> bool {
+        let moved = self.lines.take_in(lines);
+        let adopts = self.discount_code.is_none() && code.is_some();
         if adopts {
-            self.discount_code = other.discount_code.take();
+            self.discount_code = code.take();
         }
         moved || adopts
     }
@@ -272,7 +273,7 @@ mod tests {
         };
         for (own, other, merged) in [(None, Some("B"), "B"), (Some("A"), Some("B"), "A"), (Some("A"), None, "A")] {
             let (mut own, mut other) = (cart(own), cart(other));
-            own.take_in(&mut other);
+            own.take_in(&mut other.lines, &mut other.discount_code);
             assert_eq!(own.discount_code.as_deref(), Some(merged));
         }
     }

@@ -1,7 +1,4 @@
 //! The use cases of carts: what happens in one transaction.
-//!
-//! Whoever signs in with an anonymous cart's token at hand finds its lines in the own cart: every request of a user that
-//! carries such a token first takes it in, in the transaction of whatever else it does.
 
 use std::time::Duration;
 
@@ -18,6 +15,7 @@ use crate::{
     cart::{Cart, Lines, MOST_LINES, MOST_PIECES, Owner, Priced, PricedLine, Unfit, fingerprint},
     discount::{Code, Terms},
     discounts::{self, DiscountView},
+    merging::gather,
     offers::{self, Offers},
     repository::carts as repository,
 };
@@ -25,7 +23,7 @@ use crate::{
 /// An anonymous cart that nobody changes for so long is forgotten.
 const ANONYMOUS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-const NOT_FOUND: Error = Error::not_found("cart");
+pub(crate) const NOT_FOUND: Error = Error::not_found("cart");
 
 /// Who asks for a cart.
 #[derive(Debug, Clone)]
@@ -112,7 +110,7 @@ impl CartView {
 }
 
 /// The cart at the prices of this moment.
-async fn view(cart: Cart, mut offers: Offers) -> Result<CartView> {
+pub(crate) async fn view(cart: Cart, mut offers: Offers) -> Result<CartView> {
     offers.cover(cart.lines.products()).await?;
     let Priced { lines: items, pieces: item_count, subtotal, currency } = Priced::new(&cart.lines, offers.known());
     let stored = cart.id != 0;
@@ -136,7 +134,7 @@ async fn view(cart: Cart, mut offers: Offers) -> Result<CartView> {
 }
 
 /// The cart of the owner. A user always has one, though it may be empty and not be stored.
-fn present(owner: &Owner, found: Option<Cart>) -> Result<Cart> {
+pub(crate) fn present(owner: &Owner, found: Option<Cart>) -> Result<Cart> {
     match (found, owner) {
         (Some(cart), _) => Ok(cart),
         (None, Owner::User(_)) => Ok(Cart::new(owner.clone(), Timestamp::now())),
@@ -148,36 +146,8 @@ async fn find(owner: &Owner) -> Result<Cart> {
     present(owner, repository::find(&DATABASE, owner).await?)
 }
 
-/// The visitor's cart with everything that belongs into it. A cart that is being checked out takes nothing in: what is
-/// brought along waits for the next one.
-pub(crate) async fn gather(transaction: &Transaction, visitor: &Visitor) -> Result<Cart> {
-    let mut cart = present(&visitor.owner, repository::find_in(transaction, &visitor.owner).await?)?;
-    if let Some(token) = visitor.brings.as_ref().filter(|_| cart.checkout_key.is_none())
-        && let Some(other) = repository::find_in(transaction, &Owner::Holder(token.clone())).await?
-    {
-        take_in(transaction, &mut cart, other).await?;
-    }
-    Ok(cart)
-}
-
-/// Moves the lines of an anonymous cart into a user's. It is removed, unless there was no room for all of it.
-async fn take_in(transaction: &Transaction, cart: &mut Cart, mut other: Cart) -> Result<()> {
-    let now = Timestamp::now();
-    let changed = cart.take_in(&mut other);
-    if changed {
-        repository::save(transaction, cart, now).await?;
-    }
-    if other.lines.is_empty() {
-        repository::remove(transaction, other.id).await
-    } else if changed {
-        repository::save(transaction, &mut other, now).await
-    } else {
-        Ok(())
-    }
-}
-
 /// 409 while the cart becomes an order: what is put into it now would be in none.
-fn must_be_open(cart: &Cart) -> Result<()> {
+pub(crate) fn must_be_open(cart: &Cart) -> Result<()> {
     match cart.checkout_key {
         None => Ok(()),
         Some(_) => Err(Error::Conflict("checkout-under-way", "the cart is being ordered right now: try again".into())),
@@ -370,21 +340,6 @@ pub(crate) async fn set_discount(visitor: &Visitor, expected: Expected, code: Op
         Ok(())
     };
     change_once(visitor, expected, work).await
-}
-
-/// Moves what is in an anonymous cart into the user's. 404 when there is no such cart, as when this was done before.
-pub(crate) async fn merge(caller: &Caller, token: &str) -> Result<CartView> {
-    let owner = Owner::User(caller.user_id);
-    let cart = DATABASE
-        .transaction(Durability::Durable, async |transaction| {
-            let mut cart = present(&owner, repository::find_in(transaction, &owner).await?)?;
-            must_be_open(&cart)?;
-            let other = repository::find_in(transaction, &Owner::Holder(fingerprint(token))).await?;
-            take_in(transaction, &mut cart, other.ok_or(NOT_FOUND)?).await?;
-            Ok::<_, Error>(cart)
-        })
-        .await?;
-    view(cart, Offers::default()).await
 }
 
 /// Forgets anonymous carts that nobody comes back for, a bounded number of them.

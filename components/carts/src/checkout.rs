@@ -14,7 +14,8 @@ use crate::cart::Lines;
 pub(crate) const GRACE: Duration = Duration::from_secs(15);
 /// Housekeeping tries so often; if orders still does not know what to say, the checkout is given up.
 pub(crate) const MOST_ATTEMPTS: u32 = 12;
-/// How long a checkout that has ended can still be answered for: longer than an idempotency key is remembered.
+/// How long a checkout that has ended can still be answered for, after the time in which its order may fail: longer than
+/// an idempotency key is remembered.
 pub(crate) const MEMORY: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// When housekeeping tries again after so many attempts: 15 s, doubled up to five minutes.
@@ -42,6 +43,8 @@ pub(crate) enum Status {
     Open,
     /// The cart has become an order.
     Placed,
+    /// The cart had become an order, but that has failed: what was in it is, or will be, in the customer's cart again.
+    Failed,
     /// There is no order and there will be none under this key; the cart is the customer's again.
     Refused,
 }
@@ -51,6 +54,7 @@ impl Status {
         match self {
             Status::Open => "open",
             Status::Placed => "placed",
+            Status::Failed => "failed",
             Status::Refused => "refused",
         }
     }
@@ -59,7 +63,7 @@ impl Status {
 impl std::str::FromStr for Status {
     type Err = String;
     fn from_str(word: &str) -> Result<Self, String> {
-        [Status::Open, Status::Placed, Status::Refused]
+        [Status::Open, Status::Placed, Status::Failed, Status::Refused]
             .into_iter()
             .find(|status| status.as_str() == word)
             .ok_or_else(|| format!("`{word}` is not a status"))
@@ -80,6 +84,23 @@ pub(crate) struct Checkout {
     pub(crate) attempts: u32,
     /// As JSON: the order as it was placed, or the refusal.
     pub(crate) answer: Option<String>,
+}
+
+/// What orders have under the key of a placement.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) order_id: OrderId,
+    /// The order is over and was never paid: a use of a code by it does not count.
+    pub(crate) ended_unpaid: bool,
+}
+
+/// Lines of a failed order that are to come into a cart again.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    /// Of the checkout.
+    pub(crate) key: String,
+    pub(crate) lines: Lines,
+    pub(crate) discount_code: Option<String>,
 }
 
 /// How a checkout ends.

@@ -3,10 +3,13 @@
 //! 1. One transaction freezes the cart's lines under a key, and with that the cart: it does not change any more.
 //! 2. Orders are asked for an order under the key. Asked again, they answer with the same order.
 //! 3. One transaction writes down how that ended: the cart is gone, for it is an order; or it is its owner's again.
+//!    What comes back when the order fails is in `returns.rs`.
 //!
 //! Whoever dies in between is followed by a repetition of the request, or by housekeeping, at 2. A refusal ends the
 //! checkout only when orders have promised that there is no order under its key and never will be: a request that
 //! was thought lost may still be on its way to them.
+
+use std::{cell::Cell, time::Duration};
 
 use futures::future::join_all;
 use http::StatusCode;
@@ -15,18 +18,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{Durability, Transaction};
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Result, client};
+use web::{Answer, Caller, Error, Once, Result, client, variable};
 
 use crate::{
     DATABASE,
     cart::Cart,
-    carts::{self, Expected, Visitor},
-    checkout::{Checkout, Details, Ending, GRACE, MEMORY, MOST_ATTEMPTS, Status, try_again_after},
+    carts::{Expected, Visitor},
+    checkout::{Checkout, Details, Ending, GRACE, MEMORY, MOST_ATTEMPTS, Placed, Status, try_again_after},
+    merging,
     repository::{carts as cart_repository, checkouts as repository, discounts},
+    returns,
 };
 
 /// Checkouts of unknown ending that one tick finishes.
 const OPEN_PER_TICK: u32 = 10;
+
+thread_local! {
+    static ORDER_TIMEOUT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Reads for how long an order can still fail.
+pub(crate) async fn read_order_timeout() -> Result<()> {
+    ORDER_TIMEOUT.set(Duration::from_millis(variable::parsed("order_timeout_ms", 900_000).await?));
+    Ok(())
+}
 
 /// What a request leaves behind for its repetitions.
 #[derive(Serialize, Deserialize)]
@@ -58,7 +73,7 @@ pub(crate) async fn check_out(
     };
     let ended = match checkout.status {
         Status::Open => finish(&checkout, Some((once, caller))).await?,
-        Status::Placed | Status::Refused => checkout,
+        Status::Placed | Status::Failed | Status::Refused => checkout,
     };
     answer.with_body(&order(ended)?)
 }
@@ -68,10 +83,10 @@ fn begun(answer: &Answer) -> Result<String> {
     Ok(checkout)
 }
 
-/// The order that a checkout has ended in, or the refusal.
+/// The order that a checkout has ended in, as it was placed, or the refusal.
 fn order(ended: Checkout) -> Result<Box<RawValue>> {
     match (ended.status, ended.answer) {
-        (Status::Placed, Some(order)) => Ok(RawValue::from_string(order)?),
+        (Status::Placed | Status::Failed, Some(order)) => Ok(RawValue::from_string(order)?),
         (Status::Refused, Some(refusal)) => Err(Error::Refused(serde_json::from_str(&refusal)?)),
         _ => Err(Error::Unavailable("orders".into())),
     }
@@ -93,7 +108,7 @@ async fn begin(
             _ => once.forget(transaction, Some(caller)).await?,
         }
     }
-    let cart = carts::gather(transaction, visitor).await?;
+    let cart = merging::gather(transaction, visitor).await?;
     let checkout = match &cart.checkout_key {
         Some(key) => join(transaction, key, &details).await?,
         None => {
@@ -170,26 +185,27 @@ async fn ending(checkout: &Checkout) -> Result<Ending> {
 
 async fn place(checkout: &Checkout) -> Result<Ending> {
     #[derive(Deserialize)]
-    struct Placed {
+    struct Order {
         id: OrderId,
     }
     let order: Box<RawValue> = client::ask("orders", "/internal/orders", &checkout.placement()).await?;
-    let Placed { id } = serde_json::from_str(order.get())?;
+    let Order { id } = serde_json::from_str(order.get())?;
     Ok(Ending::Placed(id, order.get().to_owned()))
 }
 
 /// Has orders promise that they place nothing under this key any more, unless they have: then the order.
-pub(crate) async fn forget_placement(key: &str) -> Result<Option<OrderId>> {
+pub(crate) async fn forget_placement(key: &str) -> Result<Option<Placed>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Forgotten {
         order_id: Option<OrderId>,
+        ended_unpaid: bool,
     }
     #[derive(Serialize)]
     struct Nothing {}
     let path = format!("/internal/placements/{key}/forget");
-    let Forgotten { order_id } = client::ask("orders", &path, &Nothing {}).await?;
-    Ok(order_id)
+    let Forgotten { order_id, ended_unpaid } = client::ask("orders", &path, &Nothing {}).await?;
+    Ok(order_id.map(|order_id| Placed { order_id, ended_unpaid }))
 }
 
 /// Writes down how a checkout has ended, unless somebody else did.
@@ -202,13 +218,19 @@ async fn conclude(
     let now = Timestamp::now();
     let key = checkout.key.as_str();
     let ended = match repository::end(transaction, key, ending, now).await? {
-        Some(ended) => {
-            match ending {
+        Some((ended, owed)) => {
+            let theirs = match ending {
                 Ending::Placed(..) => cart_repository::close(transaction, checkout.cart_id, key).await?,
                 Ending::Refused(_) => {
-                    cart_repository::unlock(transaction, checkout.cart_id, key).await?;
                     discounts::release(transaction, key, now).await?;
+                    cart_repository::unlock(transaction, checkout.cart_id, key).await?
                 }
+            };
+            if !theirs {
+                // The account is gone, and the cart with it: nothing is kept of this, either.
+                repository::remove(transaction, key).await?;
+            } else if owed {
+                returns::put_back(transaction, ended.user_id, now).await?;
             }
             ended
         }
@@ -239,5 +261,5 @@ pub(crate) async fn finish_open() -> Result<()> {
 
 /// Forgets checkouts that ended long ago, a bounded number of them.
 pub(crate) async fn prune(now: Timestamp) -> Result<()> {
-    repository::prune(&DATABASE, now.before(MEMORY)).await
+    repository::prune(&DATABASE, now.before(MEMORY.saturating_add(ORDER_TIMEOUT.get()))).await
 }

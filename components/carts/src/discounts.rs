@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::StatusCode;
-use model::{OrderId, Timestamp};
+use model::Timestamp;
 use serde::Serialize;
 use store::{Durability, Transaction};
 use web::{Answer, Caller, Error, Once, Page, PageQuery, Result};
 
 use crate::{
     DATABASE,
+    checkout::Placed,
     checkouts::forget_placement,
     discount::{Code, Discount, DiscountChange, NewDiscount, Obstacle, Redeem, Terms},
     offers,
@@ -142,6 +143,13 @@ pub(crate) async fn usable(code: &str) -> Result<Code> {
     Ok(discount.terms.code)
 }
 
+/// The same inside a transaction, for a code that is in a cart or may come into it.
+pub(crate) async fn is_usable_in(transaction: &Transaction, code: &str, now: Timestamp) -> Result<bool> {
+    let Some(code) = Code::parse(code) else { return Ok(false) };
+    let found = repository::find_in(transaction, &code).await?;
+    Ok(found.is_some_and(|discount| discount.usable(now).is_ok()))
+}
+
 /// What the code is worth, if anybody can use it at this moment.
 pub(crate) async fn terms(code: &str) -> Result<Option<Terms>> {
     let usable = find(code).await?.filter(|discount| discount.usable(Timestamp::now()).is_ok());
@@ -192,7 +200,7 @@ pub(crate) async fn find_out_unconfirmed() -> Result<()> {
     let now = Timestamp::now();
     let keys = repository::claim(&DATABASE, now, now.after(LEASE), UNCONFIRMED_PER_TICK).await?;
     let settling = keys.iter().map(async |key| match forget_placement(key).await {
-        Ok(order_id) => settle(key, order_id).await,
+        Ok(placed) => settle(key, placed).await,
         Err(error) => {
             eprintln!("error: use of a discount by {key}: {error}");
             Ok(())
@@ -201,13 +209,16 @@ pub(crate) async fn find_out_unconfirmed() -> Result<()> {
     join_all(settling).await.into_iter().collect()
 }
 
-async fn settle(key: &str, order_id: Option<OrderId>) -> Result<()> {
+/// A use counts when there is an order that has been paid, or still may be. The order's own news may be long in coming.
+async fn settle(key: &str, placed: Option<Placed>) -> Result<()> {
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             let now = Timestamp::now();
-            match order_id {
-                Some(order_id) => repository::confirm(transaction, key, order_id, now).await,
-                None => repository::release(transaction, key, now).await,
+            match placed {
+                Some(Placed { order_id, ended_unpaid: false }) => {
+                    repository::confirm(transaction, key, order_id, now).await
+                }
+                Some(_) | None => repository::release(transaction, key, now).await,
             }
         })
         .await

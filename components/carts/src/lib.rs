@@ -10,9 +10,11 @@ mod checkout;
 mod checkouts;
 mod discount;
 mod discounts;
+mod merging;
 mod offers;
 mod reactions;
 mod repository;
+mod returns;
 
 use axum::Router;
 use events::Envelope;
@@ -46,11 +48,13 @@ impl web::Service for Carts {
         discounts::find_out_unconfirmed().await?;
         let now = Timestamp::now();
         carts::prune(now).await?;
+        merging::prune(now).await?;
         checkouts::prune(now).await
     }
 
     async fn start() -> web::Result<()> {
-        offers::read_currency().await
+        offers::read_currency().await?;
+        checkouts::read_order_timeout().await
     }
 }
 

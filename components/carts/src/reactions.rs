@@ -3,12 +3,15 @@
 use events::Envelope;
 use model::{
     Timestamp,
-    event::{DiscountReleased, DiscountUsed, UserDeleted},
+    event::{DiscountReleased, DiscountUsed, OrderFailed, UserDeleted},
 };
 use store::Transaction;
 use web::Result;
 
-use crate::repository::{carts, checkouts, discounts};
+use crate::{
+    repository::{carts, checkouts, discounts},
+    returns,
+};
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     let now = Timestamp::now();
@@ -18,6 +21,12 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
     }
     if let Some(released) = event.read::<DiscountReleased>() {
         return discounts::release(transaction, &released?.key.to_string(), now).await;
+    }
+    if let Some(failed) = event.read::<OrderFailed>() {
+        return match failed?.key {
+            Some(key) => returns::order_failed(transaction, key, now).await,
+            None => Ok(()),
+        };
     }
     if let Some(deleted) = event.read::<UserDeleted>() {
         let UserDeleted { id } = deleted?;

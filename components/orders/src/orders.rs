@@ -72,7 +72,7 @@ impl From<Order> for OrderView {
             items: order.lines,
             subtotal: order.subtotal,
             discount: order.discount,
-            discount_code: order.discount_use.map(|used| used.code),
+            discount_code: order.discount_code,
             shipping: order.shipping,
             tax: order.tax,
             total: order.total,
@@ -115,9 +115,9 @@ pub(crate) async fn announce<E: Event>(transaction: &Transaction, order: &Order,
 /// The same for an order that has just ended. A code that it used without ever being paid is free again.
 pub(crate) async fn announce_end<E: Event>(transaction: &Transaction, order: &Order, event: &E) -> Result<()> {
     announce(transaction, order, event).await?;
-    match &order.discount_use {
-        Some(used) if order.paid_at.is_none() => {
-            let released = DiscountReleased { order_id: order.id, key: used.key };
+    match (&order.discount_code, order.placement_key) {
+        (Some(_), Some(key)) if order.ended_unpaid() => {
+            let released = DiscountReleased { order_id: order.id, key };
             Ok(events::emit(transaction, Orders::NAME, &released).await?)
         }
         _ => Ok(()),

@@ -16,7 +16,7 @@ use crate::{
     orders::{self, NOT_FOUND, OrderView, announce},
     pricing,
     repository::{
-        self, DiscountUse, NewOrder, Order,
+        self, NewOrder, Order,
         placements::{self, Placed},
     },
 };
@@ -141,27 +141,26 @@ pub(crate) async fn place_by_key(wanted: Placement) -> Result<OrderView> {
 /// A placement with its price.
 struct Ready {
     priced: Priced,
-    discount_use: Option<DiscountUse>,
+    /// The code as carts write it.
+    discount_code: Option<String>,
 }
 
 /// Asks everybody who must be asked. A code is redeemed here: when no order comes of it, carts get it back by
 /// [`forget`].
 async fn prepare(wanted: &Placement) -> Result<Ready> {
     let draft = draft(&wanted.items).await?;
-    let (terms, discount_use) = match (&wanted.discount_code, wanted.key) {
+    let terms = match (&wanted.discount_code, wanted.key) {
         (Some(code), Some(key)) => {
             // What the rules refuse in any case must not hold a use of the code.
             pricing::priced(draft.clone(), None, wanted.shipping_address.as_ref()).await?;
             let redemption =
                 Redemption { code, key, user_id: wanted.user_id, subtotal: draft.subtotal, currency: draft.currency };
-            let terms: Terms = client::ask("carts", "/internal/discounts/redeem", &redemption).await?;
-            let discount_use = DiscountUse { code: terms.code.clone(), key };
-            (Some(terms), Some(discount_use))
+            Some(client::ask::<Terms>("carts", "/internal/discounts/redeem", &redemption).await?)
         }
-        _ => (None, None),
+        _ => None,
     };
     let priced = pricing::priced(draft, terms.as_ref(), wanted.shipping_address.as_ref()).await?;
-    Ok(Ready { priced, discount_use })
+    Ok(Ready { priced, discount_code: terms.map(|terms| terms.code) })
 }
 
 /// What carts want to know before a code may be used.
@@ -207,7 +206,8 @@ async fn place_in(transaction: &Transaction, wanted: &Placement, ready: &Ready) 
     let new = NewOrder {
         user_id: wanted.user_id,
         priced: &ready.priced,
-        discount_use: ready.discount_use.as_ref(),
+        discount_code: ready.discount_code.as_deref(),
+        placement_key: wanted.key,
         shipping_address: wanted.shipping_address.as_ref(),
         billing_address: wanted.billing_address.as_ref(),
         payment_token: wanted.payment_token.as_deref(),
@@ -227,8 +227,8 @@ async fn place_in(transaction: &Transaction, wanted: &Placement, ready: &Ready) 
         currency: order.currency,
     };
     announce(transaction, &order, &placed).await?;
-    if let Some(DiscountUse { key, .. }) = &ready.discount_use {
-        let used = DiscountUsed { order_id: order.id, key: *key };
+    if let (Some(_), Some(key)) = (&order.discount_code, order.placement_key) {
+        let used = DiscountUsed { order_id: order.id, key };
         events::emit(transaction, Orders::NAME, &used).await?;
     }
     Ok(order)
@@ -253,17 +253,30 @@ fn of_user(order: Option<Order>, user_id: UserId) -> Result<Order> {
     }
 }
 
-/// Decides that nothing is placed under the key any more, unless there is an order: its id, then.
-pub(crate) async fn forget(key: Uuid) -> Result<Option<OrderId>> {
+/// What has become of a placement that was to be forgotten.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Forgotten {
+    /// `None`: there is no order under its key, and there will be none.
+    order_id: Option<OrderId>,
+    /// There is one, and it is over without having been paid.
+    ended_unpaid: bool,
+}
+
+/// Decides that nothing is placed under the key any more, unless there is an order.
+pub(crate) async fn forget(key: Uuid) -> Result<Forgotten> {
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if placements::decide(transaction, key, Placed::Forgotten).await? {
-                return Ok(None);
+                return Ok(Forgotten::default());
             }
-            Ok(match placements::find_in(transaction, key).await? {
-                Some(Placed::Order(id)) => Some(id),
-                Some(Placed::Forgotten) | None => None,
-            })
+            match placements::find_in(transaction, key).await? {
+                Some(Placed::Order(id)) => {
+                    let order = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
+                    Ok(Forgotten { order_id: Some(id), ended_unpaid: order.ended_unpaid() })
+                }
+                Some(Placed::Forgotten) | None => Ok(Forgotten::default()),
+            }
         })
         .await
 }

@@ -40,12 +40,18 @@ async fn rate<T: TryFrom<i64>>(name: &str) -> Result<T> {
     T::try_from(value.minor()).map_err(|_| Error::Internal(format!("variable {name}: `{value}` is not valid")))
 }
 
-/// Adds discount, shipping and tax. What the rules answer is checked: on a wrong quote nothing is placed.
+/// The rules have answered what cannot be. That is a mistake of the shop, but a definite answer to the customer: asked
+/// again, the rules would say the same, and nothing is placed.
+fn not_priceable(why: &str) -> Error {
+    eprintln!("error: pricing: {why}");
+    Error::Conflict("not-priceable", "the shop cannot say what this costs: nothing was ordered".into())
+}
+
+/// Adds discount, shipping and tax. What the rules answer is checked: 409 on a wrong quote.
 pub(crate) async fn priced(draft: Draft, terms: Option<&Terms>, ship_to: Option<&Address>) -> Result<Priced> {
-    let request =
-        request(&draft, terms, ship_to).ok_or_else(|| Error::Internal("pricing: a negative amount".into()))?;
+    let request = request(&draft, terms, ship_to).ok_or_else(|| not_priceable("a negative amount"))?;
     match price(request).await {
-        Ok(quote) => draft.priced(&quote).map_err(|wrong| Error::Internal(format!("pricing: wrong quote: {wrong}"))),
+        Ok(quote) => draft.priced(&quote).map_err(|wrong| not_priceable(&format!("wrong quote: {wrong}"))),
         Err(refusal) => Err(Error::invalid(refusal.field, refusal.message)),
     }
 }

@@ -80,7 +80,8 @@ async fn payment_succeeded(transaction: &Transaction, succeeded: &PaymentSucceed
 async fn end(transaction: &Transaction, order_id: model::OrderId, step: Step, reason: &str) -> Result<()> {
     match repository::advance(transaction, order_id, step, Some(reason), Timestamp::now()).await? {
         Some(order) => {
-            let event = OrderFailed { order_id, user_id: order.user_id, reason: reason.to_owned() };
+            let (user_id, key) = (order.user_id, order.placement_key);
+            let event = OrderFailed { order_id, user_id, reason: reason.to_owned(), key };
             announce_end(transaction, &order, &event).await
         }
         None => Ok(()),

@@ -6,7 +6,7 @@ pub(crate) mod placements;
 pub(crate) mod refunds;
 
 use model::{Address, Currency, Money, OrderId, OrderStatus, Timestamp, UserId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{Database, Row, Transaction, params};
 use uuid::Uuid;
@@ -28,7 +28,9 @@ pub(crate) struct Order {
     pub(crate) tax: Money,
     pub(crate) total: Money,
     pub(crate) currency: Currency,
-    pub(crate) discount_use: Option<DiscountUse>,
+    pub(crate) discount_code: Option<String>,
+    /// Under which whoever had it placed knows it: carts, who also count the use of its code under it.
+    pub(crate) placement_key: Option<Uuid>,
     pub(crate) shipping_address: Option<Box<RawValue>>,
     pub(crate) billing_address: Option<Box<RawValue>>,
     pub(crate) payment_token: Option<String>,
@@ -43,16 +45,9 @@ pub(crate) struct Order {
     pub(crate) paid_at: Option<Timestamp>,
 }
 
-/// The code that an order used, and the placement under which carts have counted it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct DiscountUse {
-    pub(crate) code: String,
-    pub(crate) key: Uuid,
-}
-
 const ORDER: &str = "id, user_id, status, reason, lines, subtotal, discount, shipping, tax, total, currency, \
-     discount_use, shipping_address, billing_address, payment_token, tracking, promised, refunded, created_at, \
-     updated_at, expires_at, paid_at";
+     discount_code, placement_key, shipping_address, billing_address, payment_token, tracking, promised, refunded, \
+     created_at, updated_at, expires_at, paid_at";
 
 impl Order {
     fn read(mut row: Row) -> Result<Self> {
@@ -69,7 +64,8 @@ impl Order {
             tax: Money::from_minor(row.next()?),
             total: Money::from_minor(row.next()?),
             currency: parsed(&row.next::<String>()?)?,
-            discount_use: row.next::<Option<String>>()?.map(|json| serde_json::from_str(&json)).transpose()?,
+            discount_code: row.next()?,
+            placement_key: row.next::<Option<String>>()?.map(|key| parsed(&key)).transpose()?,
             shipping_address: raw(row.next()?)?,
             billing_address: raw(row.next()?)?,
             payment_token: row.next()?,
@@ -81,6 +77,11 @@ impl Order {
             expires_at: Timestamp(row.next()?),
             paid_at: row.next::<Option<i64>>()?.map(Timestamp),
         })
+    }
+
+    /// Whether it ended before it was paid: what was counted for it counts no more.
+    pub(crate) fn ended_unpaid(&self) -> bool {
+        self.paid_at.is_none() && matches!(self.status, OrderStatus::Failed | OrderStatus::Cancelled)
     }
 
     /// What was ordered.
@@ -98,7 +99,8 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T>
 pub(crate) struct NewOrder<'a> {
     pub(crate) user_id: UserId,
     pub(crate) priced: &'a Priced,
-    pub(crate) discount_use: Option<&'a DiscountUse>,
+    pub(crate) discount_code: Option<&'a str>,
+    pub(crate) placement_key: Option<Uuid>,
     pub(crate) shipping_address: Option<&'a Address>,
     pub(crate) billing_address: Option<&'a Address>,
     pub(crate) payment_token: Option<&'a str>,
@@ -107,9 +109,9 @@ pub(crate) struct NewOrder<'a> {
 
 pub(crate) async fn insert(transaction: &Transaction, new: &NewOrder<'_>, now: Timestamp) -> Result<Order> {
     let insert = format!(
-        "INSERT INTO orders (user_id, status, lines, subtotal, discount, shipping, tax, total, currency, discount_use, \
-         shipping_address, billing_address, payment_token, created_at, updated_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING {ORDER}"
+        "INSERT INTO orders (user_id, status, lines, subtotal, discount, shipping, tax, total, currency, discount_code, \
+         placement_key, shipping_address, billing_address, payment_token, created_at, updated_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING {ORDER}"
     );
     let NewOrder { user_id, priced, .. } = new;
     let values = params![
@@ -122,7 +124,8 @@ pub(crate) async fn insert(transaction: &Transaction, new: &NewOrder<'_>, now: T
         priced.tax.minor(),
         priced.total.minor(),
         priced.currency.as_str(),
-        json(new.discount_use)?,
+        new.discount_code,
+        new.placement_key.map(|key| key.to_string()),
         json(new.shipping_address)?,
         json(new.billing_address)?,
         new.payment_token,

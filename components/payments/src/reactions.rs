@@ -21,7 +21,7 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
         return payments::order_ended(transaction, order_id, user_id, &reason).await;
     }
     if let Some(failed) = event.read::<OrderFailed>() {
-        let OrderFailed { order_id, user_id, reason } = failed?;
+        let OrderFailed { order_id, user_id, reason, .. } = failed?;
         return payments::order_ended(transaction, order_id, user_id, &reason).await;
     }
     Ok(())

@@ -249,13 +249,15 @@ events! {
     }
 
     /// The order ended without stock or without money.
-    OrderFailed = "ORDER_FAILED" => ["inventory", "payments"], "order" / order_id {
+    OrderFailed = "ORDER_FAILED" => ["carts", "inventory", "payments"], "order" / order_id {
         /// The order.
         order_id: OrderId,
         /// Who placed it.
         user_id: UserId,
         /// Why, for people.
         reason: String,
+        /// The placement that it came of, when another service had it placed.
+        key: Option<Uuid>,
     }
 
     /// The order was called off: stock comes back, money goes back.

@@ -14,6 +14,7 @@ struct Order {
     discount_key: Option<String>,
     /// What it has used it has given back: it ended before it was paid.
     released: bool,
+    failed: bool,
 }
 
 impl Shop {
@@ -25,11 +26,12 @@ impl Shop {
     }
 
     fn ordered(&self) -> BTreeMap<i64, Order> {
-        let orders = "SELECT id, user_id, lines, json_extract(discount_use, '$.key'), \
-             status IN ('failed', 'cancelled') AND paid_at IS NULL FROM orders";
+        let orders = "SELECT id, user_id, lines, CASE WHEN discount_code IS NOT NULL THEN placement_key END, \
+             status IN ('failed', 'cancelled') AND paid_at IS NULL, status = 'failed' FROM orders";
         let order = |row: Vec<Value>| {
             let discount_key = row[3].as_str().map(str::to_owned);
-            let order = Order { user: int(&row[1]), pieces: pieces(&row[2]), discount_key, released: row[4] == 1 };
+            let (user, pieces) = (int(&row[1]), pieces(&row[2]));
+            let order = Order { user, pieces, discount_key, released: row[4] == 1, failed: row[5] == 1 };
             (int(&row[0]), order)
         };
         self.query("orders", orders).into_iter().map(order).collect()
@@ -42,14 +44,17 @@ impl Shop {
             .map(|row| (text(&row[0]), row[1].as_i64()))
             .collect();
         let mut taken = BTreeSet::new();
-        for row in self.query("carts", "SELECT key, status, order_id, user_id, lines FROM checkouts") {
+        for row in self.query("carts", "SELECT key, status, order_id, user_id, lines, owed FROM checkouts") {
             let (key, status, placed) = (text(&row[0]), text(&row[1]), row[2].as_i64());
             let placement = placements.get(&key).copied().flatten();
             let mut check = |holds, what: &str| {
                 findings.check(holds, || format!("checkout {key} is {status}, its order is {placement:?}: {what}"));
             };
             check(status != "open", "it does not end");
-            check((status == "placed") == placement.is_some(), "that does not fit");
+            check(["placed", "failed"].contains(&status.as_str()) == placement.is_some(), "that does not fit");
+            let failed = placement.and_then(|id| orders.get(&id)).is_some_and(|order| order.failed);
+            check((status == "failed") == failed, "whether its order has failed is something else");
+            check(row[5].is_null(), "what it is to give back is not in a cart");
             check(placed == placement, "it has another one written down");
             if let Some(id) = placement {
                 let order = orders.get(&id);

@@ -73,6 +73,8 @@ async fn the_audit_notices_every_broken_promise() {
         ("payments", "UPDATE ledger SET order_id = 99 WHERE posting = 'capture/1'".into(), format!("UPDATE ledger SET order_id = {paid} WHERE posting = 'capture/1'"), "orders that are none"),
         ("carts", "UPDATE checkouts SET status = 'open'".into(), "UPDATE checkouts SET status = 'placed'".into(), "does not end"),
         ("carts", "UPDATE checkouts SET status = 'refused'".into(), "UPDATE checkouts SET status = 'placed'".into(), "does not fit"),
+        ("carts", "UPDATE checkouts SET status = 'failed'".into(), "UPDATE checkouts SET status = 'placed'".into(), "whether its order has failed"),
+        ("carts", "UPDATE checkouts SET owed = lines".into(), "UPDATE checkouts SET owed = NULL".into(), "not in a cart"),
         ("carts", "UPDATE checkouts SET order_id = order_id + 1".into(), "UPDATE checkouts SET order_id = order_id - 1".into(), "written down"),
         ("carts", "UPDATE checkouts SET user_id = user_id + 1".into(), "UPDATE checkouts SET user_id = user_id - 1".into(), "not what was in the cart"),
         ("carts", "UPDATE carts SET checkout_key = 'x'".into(), "UPDATE carts SET checkout_key = NULL".into(), "ordered by nobody"),

@@ -215,9 +215,55 @@ async fn signing_in_with_a_cart_takes_it_along_once() {
     let token = with_items().await;
     let merge = || shop.post(format!("{MINE}/merge"), &json!({ "cartToken": token })).by(&bob);
     assert_eq!(lines(&merge().await.expect(200)), [(mug, 6), (cup, 3)]);
-    assert_problem(&merge().await, 404, "not-found", "merged before");
+    // The answer may be lost: asked again, the cart is shown as it is by then. To others the token says nothing.
+    assert_eq!(lines(&merge().await.expect(200)), [(mug, 6), (cup, 3)]);
+    add(&shop, cup, 1).by(&bob).await.expect(200);
+    assert_eq!(lines(&merge().await.expect(200)), [(mug, 6), (cup, 4)]);
+    for (who, token) in [(&ann, token.as_str()), (&bob, "made up"), (&ann, "made up")] {
+        let body = json!({ "cartToken": token });
+        let others = shop.post(format!("{MINE}/merge"), &body).by(who).await;
+        assert_problem(&others, 404, "not-found", token);
+    }
+    let kept = json!(shop.query("carts", "SELECT * FROM merged_carts")).to_string();
+    assert!(kept.len() > 64 && !kept.contains(&token), "the token itself is nowhere: {kept}");
     assert_invalid(&shop.post(format!("{MINE}/merge"), &json!({})).by(&bob).await, &["cartToken"], "no token");
     assert_eq!(shop.value("carts", "SELECT count(*) FROM carts"), 2, "nothing is left of the others");
+}
+
+#[tokio::test]
+async fn that_a_cart_was_merged_is_known_for_a_day() {
+    needs_bench!("it moves the clock");
+    let (shop, ann) = open().await;
+    let mug = shop.product(1.0, 10).await;
+    let token = token(&shop).await;
+    add(&shop, mug, 1).header("x-cart-token", &token).await.expect(200);
+    let merge = || shop.post(format!("{MINE}/merge"), &json!({ "cartToken": token })).by(&ann);
+    // However it was taken along.
+    shop.get(MINE).by(&ann).header("x-cart-token", &token).await.expect(200);
+    shop.clock.advance(Duration::from_secs(23 * 60 * 60));
+    shop.settle().await;
+    assert_eq!(lines(&merge().await.expect(200)), [(mug, 1)]);
+    shop.clock.advance(Duration::from_secs(2 * 60 * 60));
+    let forgotten = async || {
+        shop.tick("carts").await;
+        shop.value("carts", "SELECT count(*) FROM merged_carts") == 0
+    };
+    eventually(Duration::from_secs(20), "it is forgotten", forgotten).await;
+    assert_problem(&merge().await, 404, "not-found", "nobody knows any more");
+    assert_eq!(lines(&mine(&shop, &ann).await), [(mug, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cart_that_is_merged_many_times_at_once_is_merged_once() {
+    let (shop, ann) = open().await;
+    let mug = shop.product(1.0, 10).await;
+    let token = token(&shop).await;
+    add(&shop, mug, 3).header("x-cart-token", &token).await.expect(200);
+    let merges =
+        (0..10).map(|_| shop.post(format!("{MINE}/merge"), &json!({ "cartToken": token })).by(&ann).into_future());
+    for answer in join_all(merges).await {
+        assert_eq!(lines(&answer.expect(200)), [(mug, 3)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,12 +20,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use shop_tests::{Answer, Call, Customer, Script, Shop, ShopOptions, eventually, needs_bench};
 
-const MINE: &str = "/api/v1/carts/me";
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const MINE: &str = "/api/v1/carts/me";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer than others leave a checkout to the request that began it.
-const GRACE: Duration = Duration::from_secs(16);
+pub(crate) const GRACE: Duration = Duration::from_secs(16);
 
-async fn open() -> (Arc<Script>, Shop, Customer, i64) {
+pub(crate) async fn open() -> (Arc<Script>, Shop, Customer, i64) {
     let script = Script::new();
     let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
     let ann = shop.customer("ann").await;
@@ -34,36 +34,36 @@ async fn open() -> (Arc<Script>, Shop, Customer, i64) {
     (script, shop, ann, mug)
 }
 
-fn add<'a>(shop: &'a Shop, by: &'a Customer, product: i64, quantity: u32) -> Call<'a> {
+pub(crate) fn add<'a>(shop: &'a Shop, by: &'a Customer, product: i64, quantity: u32) -> Call<'a> {
     shop.post(format!("{MINE}/items"), &json!({ "productId": product, "quantity": quantity })).by(by)
 }
 
-fn check_out<'a>(shop: &'a Shop, by: &'a Customer, body: &Value) -> Call<'a> {
+pub(crate) fn check_out<'a>(shop: &'a Shop, by: &'a Customer, body: &Value) -> Call<'a> {
     shop.post(format!("{MINE}/checkout"), body).by(by)
 }
 
-async fn mine(shop: &Shop, by: &Customer) -> Value {
+pub(crate) async fn mine(shop: &Shop, by: &Customer) -> Value {
     shop.get(MINE).by(by).await.expect(200)
 }
 
 /// Products and quantities of a cart or an order.
-fn lines(of: &Value) -> Vec<(i64, i64)> {
+pub(crate) fn lines(of: &Value) -> Vec<(i64, i64)> {
     let items = of["items"].as_array().unwrap();
     items.iter().map(|item| (item["productId"].as_i64().unwrap(), item["quantity"].as_i64().unwrap())).collect()
 }
 
-fn orders(shop: &Shop) -> i64 {
+pub(crate) fn orders(shop: &Shop) -> i64 {
     shop.value("orders", "SELECT count(*) FROM orders").as_i64().unwrap()
 }
 
-async fn discount(shop: &Shop, by: &Customer, fields: Value) {
+pub(crate) async fn discount(shop: &Shop, by: &Customer, fields: Value) {
     let mut body = json!({ "code": "TEN", "kind": "percentage", "value": 10 });
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     shop.post("/api/v1/discounts", &body).by(shop.admin().await).await.expect(201);
     shop.put(format!("{MINE}/discount"), &json!({ "code": "ten" })).by(by).await.expect(200);
 }
 
-async fn uses(shop: &Shop) -> Value {
+pub(crate) async fn uses(shop: &Shop) -> Value {
     shop.get("/api/v1/discounts/TEN").by(shop.admin().await).await.expect(200)["uses"].clone()
 }
 
@@ -350,7 +350,7 @@ async fn nothing_comes_into_a_cart_that_is_being_ordered() {
 }
 
 /// Fails calls of carts for an order, in this phase.
-fn fail_orders(script: &Script, phase: Phase) {
+pub(crate) fn fail_orders(script: &Script, phase: Phase) {
     script.rule(move |call| {
         let asked = call.component == "carts" && call.detail.ends_with("//orders.spin.internal/internal/orders");
         if asked && call.phase == phase { Verdict::Fail("no connection".into()) } else { Verdict::Proceed }
@@ -360,7 +360,7 @@ fn fail_orders(script: &Script, phase: Phase) {
 const OPEN: &str = "SELECT count(*) FROM checkouts WHERE status = 'open'";
 
 /// Waits until housekeeping has brought every checkout to its end.
-async fn ended(shop: &Shop) {
+pub(crate) async fn ended(shop: &Shop) {
     let ended = async || {
         shop.tick("carts").await;
         shop.value("carts", OPEN) == 0

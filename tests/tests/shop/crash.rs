@@ -471,3 +471,28 @@ async fn a_checkout_that_nobody_repeats_ends_by_itself_after_a_kill_at_every_cal
     };
     at_every_call("check out and leave", &world, 1, prepare, act, check).await;
 }
+
+/// The card is declined: the cart is the customer's again, once, with its code.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cart_whose_order_fails_comes_back_after_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = world_with_a_code().await;
+    let shop = &world.shop;
+    let items = json!({ "productId": world.mug, "quantity": 1 });
+    shop.post("/api/v1/carts/me/items", &items).by(&world.ann).await.expect(200);
+    shop.put("/api/v1/carts/me/discount", &json!({ "code": "TEN" })).by(&world.ann).await.expect(200);
+    let act = async |round: usize, (): &()| {
+        let body = json!({ "payment": { "token": "tok_declined" } });
+        let submit = shop.post("/api/v1/carts/me/checkout", &body).by(&world.ann).key(&format!("submit {round}"));
+        let order = world.persist(submit).await["id"].as_i64().unwrap();
+        shop.settle_over_time().await;
+        assert_eq!(world.status(order), "failed");
+    };
+    let check = |rounds: usize, (): &()| {
+        assert_eq!(shop.value("orders", "SELECT count(*) FROM orders"), rounds);
+        let kept = shop.query("carts", "SELECT json_extract(lines, '$[0].quantity'), discount_code FROM carts");
+        assert_eq!(kept, [[json!(1), json!("TEN")]], "neither less nor more comes back");
+        assert_eq!(shop.value("carts", "SELECT uses FROM discounts"), 0);
+    };
+    at_every_call("a declined cart", &world, 1, async |_| (), act, check).await;
+}

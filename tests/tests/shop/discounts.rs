@@ -5,11 +5,15 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use crate::support::{assert_invalid, assert_problem};
+use crate::{
+    events::is_delivery,
+    support::{assert_invalid, assert_problem},
+};
+use bodega_host::Verdict;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Answer, Customer, Shop, ShopOptions, eventually, needs_bench};
+use shop_tests::{Answer, Customer, Script, Shop, ShopOptions, eventually, needs_bench};
 
 const DISCOUNTS: &str = "/api/v1/discounts";
 
@@ -273,6 +277,71 @@ async fn a_use_without_an_order_comes_back_when_orders_have_said_so() {
     assert_eq!(uses(&shop, "once").await, 1);
     shop.audit();
 }
+
+/// Carts cannot be reached for longer than events are sent again. Whatever became of the order meanwhile, its use is
+/// booked so when they ask, and again when the events are sent after all.
+#[tokio::test]
+async fn a_use_is_booked_by_how_its_order_has_ended_though_no_event_arrives() {
+    needs_bench!("it holds events up and moves the clock");
+    let script = Script::new();
+    let hour = Duration::from_secs(60 * 60);
+    let shop = Shop::start(ShopOptions { order_timeout: hour, ..ShopOptions::controlled(script.clone()) }).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(10.0, 1000).await;
+    for code in ["unpaid", "called-off", "declined", "paid", "refunded", "open"] {
+        discount(&shop, code, json!({ "maxUses": 1 })).await;
+    }
+    let placed = async |code: &'static str, token: Option<&'static str>| {
+        order(&shop, &ann, mug, code, token).await.expect(201)["id"].as_i64().unwrap()
+    };
+    script.rule(|call| match call.component == "orders" && is_delivery(call, "carts") {
+        true => Verdict::Fail("cut off".into()),
+        false => Verdict::Proceed,
+    });
+    placed("unpaid", None).await;
+    let called_off = placed("called-off", None).await;
+    placed("declined", Some("tok_declined")).await;
+    placed("paid", Some("tok_visa")).await;
+    let refunded = placed("refunded", Some("tok_visa")).await;
+    shop.wait_for(refunded, "paid").await;
+    shop.cancel(&ann, called_off).await.expect(200);
+    shop.cancel(&ann, refunded).await.expect(200);
+    // Nobody asks until then, not even carts.
+    let parked = "SELECT count(*) FROM deliveries WHERE parked_at IS NULL";
+    let given_up = async || {
+        shop.clock.advance(Duration::from_secs(301));
+        for service in ["inventory", "orders", "payments"] {
+            shop.tick(service).await;
+        }
+        shop.value("orders", parked) == 0 && shop.value("orders", EXPIRED) == 1
+    };
+    eventually(Duration::from_secs(60), "all events are given up, and an order has expired", given_up).await;
+    placed("open", None).await;
+    shop.clock.advance(Duration::from_secs(11 * 60));
+    let known = async || {
+        shop.tick("carts").await;
+        shop.value("carts", "SELECT count(*) FROM redemptions WHERE check_at IS NOT NULL") == 0
+    };
+    eventually(Duration::from_secs(20), "carts have asked", known).await;
+    let check = async |when: &str| {
+        for (code, used) in
+            [("unpaid", 0), ("called-off", 0), ("declined", 0), ("paid", 1), ("refunded", 1), ("open", 1)]
+        {
+            assert_eq!(uses(&shop, code).await, used, "{code} {when}");
+        }
+    };
+    check("by asking").await;
+    script.clear();
+    for row in shop.query("orders", "SELECT id FROM deliveries WHERE parked_at IS NOT NULL") {
+        let path = format!("/internal/parked/{}/replay", row[0]);
+        shop.internal("orders", Method::POST, &path, None).await.expect(204);
+    }
+    shop.settle().await;
+    check("with all events").await;
+    shop.audit();
+}
+
+const EXPIRED: &str = "SELECT count(*) FROM orders WHERE reason = 'not paid in time'";
 
 #[tokio::test]
 async fn a_code_that_was_taken_back_leaves_its_orders_alone() {

@@ -26,7 +26,7 @@ async fn open() -> (Arc<Script>, Shop, Customer) {
     (script, shop, ann)
 }
 
-fn is_delivery(call: &HostCall<'_>, subscriber: &str) -> bool {
+pub(crate) fn is_delivery(call: &HostCall<'_>, subscriber: &str) -> bool {
     call.interface == "http" && call.detail == format!("POST http://{subscriber}.spin.internal/internal/events")
 }
 
@@ -78,7 +78,7 @@ fn state(shop: &Shop) -> Vec<Rows> {
 }
 
 /// Hands one event to a service, as a relay would. True when it was taken.
-async fn deliver(shop: &Shop, subscriber: &str, envelope: &str) -> bool {
+pub(crate) async fn deliver(shop: &Shop, subscriber: &str, envelope: &str) -> bool {
     let batch: Value = serde_json::from_str(&format!("[{envelope}]")).unwrap();
     let receipt = shop.internal(subscriber, Method::POST, "/internal/events", Some(&batch)).await.expect(200);
     receipt["refused"].as_array().unwrap().is_empty()

@@ -16,6 +16,7 @@ mod crash;
 mod deadlines;
 mod discounts;
 mod events;
+mod failed_orders;
 mod fake_stripe;
 mod fulfilment;
 mod http;

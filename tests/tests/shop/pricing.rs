@@ -1,10 +1,15 @@
 //! What an order costs beside its goods, by the shop's own rules and by others.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Answer, Customer, Shop, ShopOptions, needs_bench};
+use shop_tests::{Answer, Customer, Shop, ShopOptions, eventually, needs_bench};
 
-use crate::support::{assert_invalid, assert_problem};
+use crate::{
+    checkout::{MINE, add, check_out},
+    support::{assert_invalid, assert_problem},
+};
 
 const ORDERS: &str = "/api/v1/orders";
 
@@ -133,17 +138,96 @@ async fn a_shop_brings_its_own_rules() {
     shop.audit();
 }
 
+/// Quantities for which the boutique's rules answer what cannot be.
+const NONSENSE: [u32; 5] = [13, 14, 15, 16, 17];
+/// The quantity that kills whoever asks for its price.
+const TRAP: u32 = 18;
+
+/// A refusal for good that says nothing of what was wrong with the quote.
+#[track_caller]
+fn assert_not_priceable(answer: &Answer, what: &str) {
+    assert_problem(answer, 409, "not-priceable", what);
+    assert_eq!(answer.body["detail"], "the shop cannot say what this costs: nothing was ordered", "{what}");
+}
+
 #[tokio::test]
 async fn nothing_is_placed_on_a_quote_that_does_not_add_up() {
     let (shop, ann) = boutique().await;
     let mug = shop.product(10.0, 100).await;
-    for quantity in [13, 14, 15] {
+    for quantity in NONSENSE {
         let answer = shop.order(&ann, mug, quantity, Some("tok_visa")).key("k").await;
-        assert_problem(&answer, 500, "internal", &quantity.to_string());
+        assert_not_priceable(&answer, &quantity.to_string());
     }
     assert_eq!(shop.get(ORDERS).by(&ann).await.expect(200), json!({ "items": [] }));
     shop.order(&ann, mug, 12, Some("tok_visa")).key("k").await.expect(201);
     shop.settle().await;
     assert_eq!(shop.stock(mug).await["available"], 88);
+    shop.audit();
+}
+
+#[tokio::test]
+async fn a_cart_that_has_no_price_is_its_customers_at_once() {
+    let (shop, ann) = boutique().await;
+    let mug = shop.product(10.0, 100).await;
+    let admin = shop.admin().await;
+    for code in ["GOOD", "NONSENSE"] {
+        let once = json!({ "code": code, "kind": "fixed", "value": 1, "maxUses": 1 });
+        shop.post("/api/v1/discounts", &once).by(admin).await.expect(201);
+    }
+    let use_code = async |code: &'static str| {
+        shop.put(format!("{MINE}/discount"), &json!({ "code": code })).by(&ann).await.expect(200);
+    };
+    let quantity = async |quantity: u32| {
+        shop.put(format!("{MINE}/items/{mug}"), &json!({ "quantity": quantity })).by(&ann).await.expect(200)
+    };
+    add(&shop, &ann, mug, 1).await.expect(200);
+    use_code("GOOD").await;
+    let pay = json!({ "payment": { "token": "tok_visa" } });
+    for nonsense in NONSENSE {
+        let before = quantity(nonsense).await;
+        assert_not_priceable(&check_out(&shop, &ann, &pay).key("k").await, &nonsense.to_string());
+        assert_eq!(shop.get(MINE).by(&ann).await.expect(200), before, "open, and as it was");
+        let estimate = shop.get(format!("{MINE}?estimate=true")).by(&ann).await;
+        assert_not_priceable(&estimate, "an estimate, too");
+    }
+    // Only the code makes nonsense of it, so that it is redeemed before the price is known.
+    quantity(3).await;
+    use_code("NONSENSE").await;
+    assert_not_priceable(&check_out(&shop, &ann, &pay).key("k").await, "with the code");
+    let used = "SELECT sum(uses) FROM discounts";
+    assert_eq!(shop.value("carts", used), 0, "no code is used, nor held");
+    let keys = shop.query("carts", "SELECT key, status FROM checkouts");
+    assert_eq!(keys.len(), NONSENSE.len() + 1);
+    for row in &keys {
+        let key = row[0].as_str().unwrap();
+        let known = shop.query("orders", &format!("SELECT order_id FROM placements WHERE key = '{key}'"));
+        assert_eq!((&row[1], known), (&json!("refused"), vec![vec![Value::Null]]), "nothing can be placed any more");
+    }
+    use_code("GOOD").await;
+    let placed = check_out(&shop, &ann, &pay).key("k").await.expect(201);
+    assert_eq!(placed["items"][0]["quantity"], 3);
+    shop.settle().await;
+    assert_eq!((shop.value("carts", used), shop.stock(mug).await["available"].clone()), (json!(1), json!(97)));
+    shop.audit();
+}
+
+#[tokio::test]
+async fn rules_that_die_over_a_cart_hold_it_until_it_is_given_up() {
+    needs_bench!("it moves the clock");
+    let (shop, ann) = boutique().await;
+    let mug = shop.product(10.0, 100).await;
+    add(&shop, &ann, mug, TRAP).await.expect(200);
+    assert_eq!(check_out(&shop, &ann, &json!({})).await.status, 503, "nobody knows");
+    assert_eq!(shop.get(MINE).by(&ann).await.expect(200)["status"], "checking-out");
+    let given_up = async || {
+        shop.clock.advance(Duration::from_secs(301));
+        shop.tick("carts").await;
+        shop.get(MINE).by(&ann).await.expect(200)["status"] == "open"
+    };
+    eventually(Duration::from_secs(30), "it is given up", given_up).await;
+    shop.put(format!("{MINE}/items/{mug}"), &json!({ "quantity": 1 })).by(&ann).await.expect(200);
+    check_out(&shop, &ann, &json!({})).await.expect(201);
+    assert_eq!(shop.value("orders", "SELECT count(*) FROM orders"), 1);
+    shop.settle().await;
     shop.audit();
 }

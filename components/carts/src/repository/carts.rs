@@ -80,21 +80,48 @@ pub(crate) async fn lock(transaction: &Transaction, cart: &Cart, checkout_key: &
     row.map(drop).ok_or_else(no_row)
 }
 
-/// Gives a cart back to its owner.
-pub(crate) async fn unlock(transaction: &Transaction, id: i64, checkout_key: &str) -> Result<()> {
-    let update = "UPDATE carts SET checkout_key = NULL WHERE id = $1 AND checkout_key = $2";
-    Ok(transaction.execute(update, params![id, checkout_key]).await?)
+/// Gives a cart back to its owner; false when it has gone with its owner.
+pub(crate) async fn unlock(transaction: &Transaction, id: i64, checkout_key: &str) -> Result<bool> {
+    let update = "UPDATE carts SET checkout_key = NULL WHERE id = $1 AND checkout_key = $2 RETURNING id";
+    Ok(transaction.query_one(update, params![id, checkout_key]).await?.is_some())
 }
 
-/// Removes a cart that has become an order.
-pub(crate) async fn close(transaction: &Transaction, id: i64, checkout_key: &str) -> Result<()> {
-    let delete = "DELETE FROM carts WHERE id = $1 AND checkout_key = $2";
-    Ok(transaction.execute(delete, params![id, checkout_key]).await?)
+/// Removes a cart that has become an order; false when it has gone with its owner.
+pub(crate) async fn close(transaction: &Transaction, id: i64, checkout_key: &str) -> Result<bool> {
+    let delete = "DELETE FROM carts WHERE id = $1 AND checkout_key = $2 RETURNING id";
+    Ok(transaction.query_one(delete, params![id, checkout_key]).await?.is_some())
 }
 
 /// Removes a cart that has gone into another one.
 pub(crate) async fn remove(transaction: &Transaction, id: i64) -> Result<()> {
     Ok(transaction.execute("DELETE FROM carts WHERE id = $1", params![id]).await?)
+}
+
+/// Writes down whose cart an anonymous one has gone into.
+pub(crate) async fn note_merged(
+    transaction: &Transaction,
+    token_hash: &str,
+    user_id: UserId,
+    now: Timestamp,
+) -> Result<()> {
+    let insert = "INSERT INTO merged_carts (token_hash, user_id, merged_at) VALUES ($1, $2, $3)";
+    Ok(transaction.execute(insert, params![token_hash, user_id.0, now.0]).await?)
+}
+
+/// Whether an anonymous cart has gone into this user's not long ago.
+pub(crate) async fn was_merged(transaction: &Transaction, token_hash: &str, user_id: UserId) -> Result<bool> {
+    let query = "SELECT 1 FROM merged_carts WHERE token_hash = $1 AND user_id = $2";
+    Ok(transaction.query_one(query, params![token_hash, user_id.0]).await?.is_some())
+}
+
+/// Forgets some of the carts that were merged before `before`.
+pub(crate) async fn prune_merged(database: &Database, before: Timestamp) -> Result<()> {
+    let old = "SELECT token_hash FROM merged_carts WHERE merged_at < $1";
+    if database.query_one(&format!("{old} LIMIT 1"), params![before.0]).await?.is_some() {
+        let delete = format!("DELETE FROM merged_carts WHERE token_hash IN ({old} LIMIT 500)");
+        database.execute(Durability::Relaxed, &delete, params![before.0]).await?;
+    }
+    Ok(())
 }
 
 /// Removes a user's cart.

@@ -5,12 +5,15 @@ use store::{Database, Durability, Row, Transaction, params};
 use web::Result;
 
 use super::parsed;
-use crate::checkout::{Checkout, Ending, Status};
+use crate::{
+    cart::Lines,
+    checkout::{Checkout, Ending, Owed, Status},
+};
 
 const CHECKOUT: &str = "key, cart_id, user_id, lines, discount_code, details, status, attempts, answer";
 
 impl Checkout {
-    fn read(mut row: Row) -> Result<Self> {
+    fn read(row: &mut Row) -> Result<Self> {
         Ok(Self {
             key: row.next()?,
             cart_id: row.next()?,
@@ -23,6 +26,10 @@ impl Checkout {
             answer: row.next()?,
         })
     }
+}
+
+fn checkout(mut row: Row) -> Result<Checkout> {
+    Checkout::read(&mut row)
 }
 
 pub(crate) async fn insert(
@@ -51,31 +58,62 @@ pub(crate) async fn insert(
 
 pub(crate) async fn find(database: &Database, key: &str) -> Result<Option<Checkout>> {
     let query = format!("SELECT {CHECKOUT} FROM checkouts WHERE key = $1");
-    database.query_one(&query, params![key]).await?.map(Checkout::read).transpose()
+    database.query_one(&query, params![key]).await?.map(checkout).transpose()
 }
 
 pub(crate) async fn find_in(transaction: &Transaction, key: &str) -> Result<Option<Checkout>> {
     let query = format!("SELECT {CHECKOUT} FROM checkouts WHERE key = $1");
-    transaction.query_one(&query, params![key]).await?.map(Checkout::read).transpose()
+    transaction.query_one(&query, params![key]).await?.map(checkout).transpose()
 }
 
-/// Ends an open checkout and forgets the details; `None` when it has ended before.
+/// Ends an open checkout and forgets the details: as it is then, and whether its user is owed anything by failed orders,
+/// this one's included. `None` when it has ended before.
 pub(crate) async fn end(
     transaction: &Transaction,
     key: &str,
     ending: &Ending,
     now: Timestamp,
-) -> Result<Option<Checkout>> {
+) -> Result<Option<(Checkout, bool)>> {
     let (status, order_id, answer) = match ending {
         Ending::Placed(order_id, answer) => (Status::Placed, Some(order_id.0), Some(answer)),
         Ending::Refused(answer) => (Status::Refused, None, answer.as_ref()),
     };
+    // An order may fail before its checkout has heard of it.
     let update = format!(
-        "UPDATE checkouts SET status = $1, order_id = $2, answer = $3, updated_at = $4, \
-         details = NULL, try_at = NULL WHERE key = $5 AND status = 'open' RETURNING {CHECKOUT}"
+        "UPDATE checkouts SET status = CASE WHEN owed IS NULL THEN $1 ELSE 'failed' END, order_id = $2, answer = $3, \
+         updated_at = $4, details = NULL, try_at = NULL WHERE key = $5 AND status = 'open' RETURNING {CHECKOUT}, \
+         EXISTS (SELECT 1 FROM checkouts AS any_of WHERE any_of.user_id = checkouts.user_id AND any_of.owed IS NOT NULL)"
     );
     let values = params![status.as_str(), order_id, answer.map(String::as_str), now.0, key];
-    transaction.query_one(&update, values).await?.map(Checkout::read).transpose()
+    let ended = transaction.query_one(&update, values).await?;
+    ended.map(|mut row| Ok((Checkout::read(&mut row)?, row.next()?))).transpose()
+}
+
+/// The order of a checkout has failed: what was ordered is owed to the customer. The checkout as it is then: still open
+/// when nobody has heard of its order yet. `None` when there is none, or when it has failed before.
+pub(crate) async fn fail(transaction: &Transaction, key: &str, now: Timestamp) -> Result<Option<Checkout>> {
+    let update = format!(
+        "UPDATE checkouts SET status = CASE WHEN status = 'placed' THEN 'failed' ELSE status END, owed = lines, \
+         updated_at = $1 WHERE key = $2 AND status IN ('open', 'placed') AND owed IS NULL RETURNING {CHECKOUT}"
+    );
+    transaction.query_one(&update, params![now.0, key]).await?.map(checkout).transpose()
+}
+
+/// What a user is owed by failed orders, the oldest first.
+pub(crate) async fn owed_to(transaction: &Transaction, user_id: UserId) -> Result<Vec<Owed>> {
+    let query = "SELECT key, owed, discount_code FROM checkouts \
+         WHERE user_id = $1 AND owed IS NOT NULL AND status = 'failed' ORDER BY created_at LIMIT 100";
+    let read = |mut row: Row| {
+        let (key, lines): (String, String) = (row.next()?, row.next()?);
+        Ok(Owed { key, lines: serde_json::from_str(&lines)?, discount_code: row.next()? })
+    };
+    transaction.query(query, params![user_id.0]).await?.into_iter().map(read).collect()
+}
+
+/// Writes down what is still owed of a checkout.
+pub(crate) async fn owe(transaction: &Transaction, key: &str, lines: &Lines) -> Result<()> {
+    let lines = if lines.is_empty() { None } else { Some(serde_json::to_string(lines)?) };
+    Ok(transaction.execute("UPDATE checkouts SET owed = $1 WHERE key = $2", params![lines, key]).await?)
 }
 
 /// Checkouts that nobody has finished in time, each put off until `lease` for everybody else.
@@ -89,7 +127,7 @@ pub(crate) async fn claim(database: &Database, now: Timestamp, lease: Timestamp,
          (SELECT key FROM checkouts WHERE try_at <= $2 ORDER BY try_at LIMIT {limit}) RETURNING {CHECKOUT}"
     );
     let rows = database.execute(Durability::Durable, &claim, params![lease.0, now.0]).await?;
-    rows.into_iter().map(Checkout::read).collect()
+    rows.into_iter().map(checkout).collect()
 }
 
 /// Says when to try again.
@@ -99,15 +137,20 @@ pub(crate) async fn put_off(database: &Database, key: &str, try_at: Timestamp) -
     Ok(())
 }
 
-/// Removes a user's checkouts. One that is open ends first, and is forgotten like any other: there may be an order.
+/// Removes a user's checkouts. One that is open ends first, because there may be an order, and is removed then.
 pub(crate) async fn remove_ended_of(transaction: &Transaction, user_id: UserId) -> Result<()> {
     let delete = "DELETE FROM checkouts WHERE user_id = $1 AND status <> 'open'";
     Ok(transaction.execute(delete, params![user_id.0]).await?)
 }
 
-/// Removes some of the checkouts that ended before `before`.
+/// Removes a checkout.
+pub(crate) async fn remove(transaction: &Transaction, key: &str) -> Result<()> {
+    Ok(transaction.execute("DELETE FROM checkouts WHERE key = $1", params![key]).await?)
+}
+
+/// Removes some of the checkouts that ended before `before`, unless something of them is still owed.
 pub(crate) async fn prune(database: &Database, before: Timestamp) -> Result<()> {
-    let old = "SELECT key FROM checkouts WHERE try_at IS NULL AND updated_at < $1";
+    let old = "SELECT key FROM checkouts WHERE try_at IS NULL AND owed IS NULL AND updated_at < $1";
     if database.query_one(&format!("{old} LIMIT 1"), params![before.0]).await?.is_some() {
         let delete = format!("DELETE FROM checkouts WHERE key IN ({old} LIMIT 500)");
         database.execute(Durability::Relaxed, &delete, params![before.0]).await?;

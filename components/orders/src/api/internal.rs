@@ -4,7 +4,7 @@ use axum::Router;
 use garde::Validate;
 use http::StatusCode;
 use model::{Address, Money, OrderId, UserId};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 use web::{Json, Path, Result};
 
@@ -12,7 +12,7 @@ use super::v1::{Item, ordered};
 use crate::{
     order::{Terms, TermsKind},
     orders::{self, OrderView, Summary},
-    placing::{self, Placement, QuoteView},
+    placing::{self, Forgotten, Placement, QuoteView},
 };
 
 pub(crate) fn routes() -> Router {
@@ -61,15 +61,9 @@ async fn place(Json(body): Json<Place>) -> Result<(StatusCode, Json<OrderView>)>
     Ok((StatusCode::CREATED, Json(placing::place_by_key(placement).await?)))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Forgotten {
-    order_id: Option<OrderId>,
-}
-
 /// Nothing is placed under the key from now on, unless there is an order already.
 async fn forget(Path(key): Path<Uuid>) -> Result<Json<Forgotten>> {
-    Ok(Json(Forgotten { order_id: placing::forget(key).await? }))
+    Ok(Json(placing::forget(key).await?))
 }
 
 #[derive(Deserialize, Validate)]

@@ -77,11 +77,11 @@ pub(super) struct Cart<'a> {
 }
 
 impl<'a> Cart<'a> {
-    /// An empty cart, and two codes of which one can be used twice, the other once by each customer.
+    /// An empty cart, and two codes, of which one can be used once, the other once by each customer.
     pub(super) async fn new(shop: &'a Shop, ann: &'a Customer, products: &'a [i64], first: i64) -> Self {
         let codes = ["PERCENT", "FIXED"].map(|kind| format!("{kind}-{}", products[0]));
         for discount in [
-            json!({ "code": codes[0], "kind": "percentage", "value": 15, "maxUses": 2 }),
+            json!({ "code": codes[0], "kind": "percentage", "value": 15, "maxUses": 1 }),
             json!({ "code": codes[1], "kind": "fixed", "value": 7, "maxUsesPerCustomer": 1 }),
         ] {
             shop.post("/api/v1/discounts", &discount).by(shop.admin().await).await.expect(201);
@@ -149,7 +149,8 @@ impl<'a> Cart<'a> {
         }
     }
 
-    /// Of a shop at rest: every piece that was put into the cart is there or in an order, and no other.
+    /// Of a shop at rest: every piece that was put into the cart is there or in an order that has not failed, and no
+    /// other.
     pub(super) fn lost_or_given_away(&self) -> Option<String> {
         let pieces = |of: String| {
             let sum = format!("SELECT COALESCE(sum(json_extract(value, '$.quantity')), 0) FROM {of}");

@@ -20,7 +20,7 @@ use crate::{
     cart::MOST_PIECES,
     carts::{self, CartView, Visitor},
     checkout::Details,
-    checkouts,
+    checkouts, merging,
 };
 
 pub(super) fn routes() -> Router {
@@ -152,9 +152,9 @@ struct Merge {
     cart_token: String,
 }
 
-/// The user's cart with what was in an anonymous one, which is gone.
+/// The user's cart with what was in an anonymous one, which is gone; again, the cart as it is by then.
 async fn merge(caller: Caller, Json(body): Json<Merge>) -> Result<Response> {
-    fresh(StatusCode::OK, &carts::merge(&caller, &body.cart_token).await?)
+    fresh(StatusCode::OK, &merging::merge(&caller, &body.cart_token).await?)
 }
 
 #[derive(Deserialize, Validate)]
