@@ -15,7 +15,7 @@ CREATE TABLE carts (
   CHECK ((user_id IS NULL) <> (token_hash IS NULL))
 );
 
-CREATE INDEX carts_anonymous ON carts (updated_at) WHERE user_id IS NULL;
+CREATE INDEX carts_anonymous ON carts (updated_at) WHERE token_hash IS NOT NULL;
 
 -- Anonymous carts that have gone into a user's, for requests that come again: by the hash of their token, for a day.
 CREATE TABLE merged_carts (
@@ -25,6 +25,14 @@ CREATE TABLE merged_carts (
 );
 
 CREATE INDEX merged_carts_by_age ON merged_carts (merged_at);
+
+-- Users who are gone. Until due_at their access tokens may have been good for another cart.
+CREATE TABLE departures (
+  user_id        BIGINT PRIMARY KEY,
+  due_at         BIGINT NOT NULL
+);
+
+CREATE INDEX departures_due ON departures (due_at);
 
 -- A cart on its way to become an order: key names the order to the orders service, for ever.
 -- status: open, placed, refused, or failed: there was an order, and it ended without stock or money.

@@ -18,7 +18,8 @@ CREATE TABLE discounts (
 );
 
 -- A use of a code by the order that is placed under key. status: held (the order is being placed), used, or released.
--- terms: what the order was promised, as JSON. check_at: when to ask what became of the order; null once that is known.
+-- terms: what the order was promised, as JSON. check_at: when to ask what became of the order; null once it has been paid,
+-- or has ended.
 CREATE TABLE redemptions (
   key          TEXT   PRIMARY KEY,
   discount_id  BIGINT NOT NULL,

@@ -1,6 +1,7 @@
 -- lines: what was ordered, at the prices of that moment; never changed:
 -- [{"productId": 1, "name": "Mug", "sku": null, "unitPrice": 9.9, "quantity": 2, "total": 19.8, "discount": 0}].
 -- placement_key: under which somebody else knows it: the cart that it was, and the use of discount_code that carts count.
+-- expires_at: until when it must be paid; null once it has been, or is over.
 -- promised: what is on its way back to the customer; refunded: what has arrived.
 CREATE TABLE orders (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -24,7 +25,7 @@ CREATE TABLE orders (
   refunded          BIGINT NOT NULL DEFAULT 0 CHECK (refunded >= 0),
   created_at        BIGINT NOT NULL,
   updated_at        BIGINT NOT NULL,
-  expires_at        BIGINT NOT NULL,
+  expires_at        BIGINT,
   paid_at           BIGINT
 );
 
@@ -35,7 +36,7 @@ CREATE INDEX orders_by_user ON orders (user_id, created_at, id);
 
 CREATE INDEX orders_by_status ON orders (status, created_at, id);
 
-CREATE INDEX orders_unpaid ON orders (expires_at) WHERE status IN ('pending', 'reserved');
+CREATE INDEX orders_unpaid ON orders (expires_at) WHERE expires_at IS NOT NULL;
 
 -- Placements whose key somebody else knows. order_id is null when nothing may be placed under the key any more.
 CREATE TABLE placements (

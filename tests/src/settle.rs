@@ -32,7 +32,7 @@ const DELIVERIES: &str = "SELECT due_at, attempts FROM deliveries WHERE parked_a
 const MONEY: &str = "SELECT check_at, attempts FROM payments WHERE check_at IS NOT NULL \
      UNION ALL SELECT check_at, attempts FROM refunds WHERE check_at IS NOT NULL";
 const PLACEMENTS: &str = "SELECT try_at, attempts FROM checkouts WHERE try_at IS NOT NULL \
-     UNION ALL SELECT check_at, 1 FROM redemptions WHERE check_at IS NOT NULL";
+     UNION ALL SELECT check_at, 1 FROM redemptions WHERE check_at IS NOT NULL AND status = 'held'";
 const PROGRESS: &str = "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), (SELECT count(*) FROM inbox)";
 
 impl Shop {

@@ -90,8 +90,19 @@ pub(crate) struct Checkout {
 #[derive(Debug)]
 pub(crate) struct Placed {
     pub(crate) order_id: OrderId,
-    /// The order is over and was never paid: a use of a code by it does not count.
-    pub(crate) ended_unpaid: bool,
+    pub(crate) fate: Fate,
+}
+
+/// What an order has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Fate {
+    /// It may still be paid.
+    Open,
+    /// It was, whatever came of it then.
+    Paid,
+    /// It is over, and was not.
+    Unpaid,
 }
 
 /// Lines of a failed order that are to come into a cart again.

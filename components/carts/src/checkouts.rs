@@ -24,7 +24,7 @@ use crate::{
     DATABASE,
     cart::Cart,
     carts::{Expected, Visitor},
-    checkout::{Checkout, Details, Ending, GRACE, MEMORY, MOST_ATTEMPTS, Placed, Status, try_again_after},
+    checkout::{Checkout, Details, Ending, Fate, GRACE, MEMORY, MOST_ATTEMPTS, Placed, Status, try_again_after},
     merging,
     repository::{carts as cart_repository, checkouts as repository, discounts},
     returns,
@@ -37,10 +37,15 @@ thread_local! {
     static ORDER_TIMEOUT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Reads for how long an order can still fail.
+/// Reads for how long an order may stay unpaid, and so can still fail.
 pub(crate) async fn read_order_timeout() -> Result<()> {
     ORDER_TIMEOUT.set(Duration::from_millis(variable::parsed("order_timeout_ms", 900_000).await?));
     Ok(())
+}
+
+/// For how long an order may stay unpaid.
+pub(crate) fn order_timeout() -> Duration {
+    ORDER_TIMEOUT.get()
 }
 
 /// What a request leaves behind for its repetitions.
@@ -199,13 +204,13 @@ pub(crate) async fn forget_placement(key: &str) -> Result<Option<Placed>> {
     #[serde(rename_all = "camelCase")]
     struct Forgotten {
         order_id: Option<OrderId>,
-        ended_unpaid: bool,
+        fate: Option<Fate>,
     }
     #[derive(Serialize)]
     struct Nothing {}
     let path = format!("/internal/placements/{key}/forget");
-    let Forgotten { order_id, ended_unpaid } = client::ask("orders", &path, &Nothing {}).await?;
-    Ok(order_id.map(|order_id| Placed { order_id, ended_unpaid }))
+    let Forgotten { order_id, fate } = client::ask("orders", &path, &Nothing {}).await?;
+    Ok(order_id.zip(fate).map(|(order_id, fate)| Placed { order_id, fate }))
 }
 
 /// Writes down how a checkout has ended, unless somebody else did.
@@ -261,5 +266,5 @@ pub(crate) async fn finish_open() -> Result<()> {
 
 /// Forgets checkouts that ended long ago, a bounded number of them.
 pub(crate) async fn prune(now: Timestamp) -> Result<()> {
-    repository::prune(&DATABASE, now.before(MEMORY.saturating_add(ORDER_TIMEOUT.get()))).await
+    repository::prune(&DATABASE, now.before(MEMORY.saturating_add(order_timeout()))).await
 }

@@ -1,21 +1,22 @@
 //! The use cases of discount codes: who gives them out, and how each use is counted once.
 //!
 //! A use is held before the order exists, because the order's price depends on it. It is confirmed by the order's event.
-//! When that does not come, orders are asked what has become of it, in a way that settles it for good.
+//! When that does not come, orders are asked what has become of it, in a way that settles it for good. They are asked once
+//! more when the order must have been paid or be over: the event that gives a use back may have been given up.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use http::StatusCode;
-use model::Timestamp;
+use model::{OrderId, Timestamp};
 use serde::Serialize;
 use store::{Durability, Transaction};
 use web::{Answer, Caller, Error, Once, Page, PageQuery, Result};
 
 use crate::{
     DATABASE,
-    checkout::Placed,
-    checkouts::forget_placement,
+    checkout::{Fate, Placed},
+    checkouts::{forget_placement, order_timeout},
     discount::{Code, Discount, DiscountChange, NewDiscount, Obstacle, Redeem, Terms},
     offers,
     repository::discounts as repository,
@@ -23,6 +24,8 @@ use crate::{
 
 /// An order that was placed has announced itself by then.
 const UNCONFIRMED: Duration = Duration::from_secs(10 * 60);
+/// After its time, an order has been paid or has ended by then.
+const DECIDED: Duration = Duration::from_secs(60 * 60);
 /// Until somebody else asks again what has become of an order.
 const LEASE: Duration = Duration::from_secs(60);
 /// Uses that one tick asks about.
@@ -209,16 +212,23 @@ pub(crate) async fn find_out_unconfirmed() -> Result<()> {
     join_all(settling).await.into_iter().collect()
 }
 
-/// A use counts when there is an order that has been paid, or still may be. The order's own news may be long in coming.
+/// The order of a use exists: it counts, unless the order ends unpaid.
+pub(crate) async fn used(transaction: &Transaction, key: &str, order_id: OrderId, now: Timestamp) -> Result<()> {
+    let decided = now.after(order_timeout().saturating_add(DECIDED));
+    repository::confirm(transaction, key, order_id, Some(decided), now).await
+}
+
+/// A use counts for good when its order has been paid.
 async fn settle(key: &str, placed: Option<Placed>) -> Result<()> {
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             let now = Timestamp::now();
             match placed {
-                Some(Placed { order_id, ended_unpaid: false }) => {
-                    repository::confirm(transaction, key, order_id, now).await
+                Some(Placed { order_id, fate: Fate::Open }) => used(transaction, key, order_id, now).await,
+                Some(Placed { order_id, fate: Fate::Paid }) => {
+                    repository::confirm(transaction, key, order_id, None, now).await
                 }
-                Some(_) | None => repository::release(transaction, key, now).await,
+                Some(Placed { fate: Fate::Unpaid, .. }) | None => repository::release(transaction, key, now).await,
             }
         })
         .await

@@ -8,6 +8,7 @@ mod cart;
 mod carts;
 mod checkout;
 mod checkouts;
+mod departures;
 mod discount;
 mod discounts;
 mod merging;
@@ -49,6 +50,7 @@ impl web::Service for Carts {
         let now = Timestamp::now();
         carts::prune(now).await?;
         merging::prune(now).await?;
+        departures::forget_late(now).await?;
         checkouts::prune(now).await
     }
 

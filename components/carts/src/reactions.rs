@@ -8,19 +8,16 @@ use model::{
 use store::Transaction;
 use web::Result;
 
-use crate::{
-    repository::{carts, checkouts, discounts},
-    returns,
-};
+use crate::{departures, discounts, repository, returns};
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     let now = Timestamp::now();
     if let Some(used) = event.read::<DiscountUsed>() {
         let DiscountUsed { order_id, key } = used?;
-        return discounts::confirm(transaction, &key.to_string(), order_id, now).await;
+        return discounts::used(transaction, &key.to_string(), order_id, now).await;
     }
     if let Some(released) = event.read::<DiscountReleased>() {
-        return discounts::release(transaction, &released?.key.to_string(), now).await;
+        return repository::discounts::release(transaction, &released?.key.to_string(), now).await;
     }
     if let Some(failed) = event.read::<OrderFailed>() {
         return match failed?.key {
@@ -29,9 +26,7 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
         };
     }
     if let Some(deleted) = event.read::<UserDeleted>() {
-        let UserDeleted { id } = deleted?;
-        carts::remove_of(transaction, id).await?;
-        checkouts::remove_ended_of(transaction, id).await?;
+        departures::user_deleted(transaction, deleted?.id, now).await?;
     }
     Ok(())
 }

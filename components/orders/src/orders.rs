@@ -84,7 +84,7 @@ impl From<Order> for OrderView {
             created_at: order.created_at,
             updated_at: order.updated_at,
             paid_at: order.paid_at,
-            expires_at: (!order.status.is_final()).then_some(order.expires_at),
+            expires_at: order.expires_at,
         }
     }
 }

@@ -259,8 +259,29 @@ fn of_user(order: Option<Order>, user_id: UserId) -> Result<Order> {
 pub(crate) struct Forgotten {
     /// `None`: there is no order under its key, and there will be none.
     order_id: Option<OrderId>,
-    /// There is one, and it is over without having been paid.
-    ended_unpaid: bool,
+    fate: Option<Fate>,
+}
+
+/// What an order has come to, for those who count something for it.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Fate {
+    /// It may still be paid.
+    Open,
+    /// It was, whatever came of it then.
+    Paid,
+    /// It is over, and was not.
+    Unpaid,
+}
+
+impl Fate {
+    const fn of(order: &Order) -> Self {
+        match order.paid_at {
+            Some(_) => Fate::Paid,
+            None if order.ended_unpaid() => Fate::Unpaid,
+            None => Fate::Open,
+        }
+    }
 }
 
 /// Decides that nothing is placed under the key any more, unless there is an order.
@@ -273,7 +294,7 @@ pub(crate) async fn forget(key: Uuid) -> Result<Forgotten> {
             match placements::find_in(transaction, key).await? {
                 Some(Placed::Order(id)) => {
                     let order = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
-                    Ok(Forgotten { order_id: Some(id), ended_unpaid: order.ended_unpaid() })
+                    Ok(Forgotten { order_id: Some(id), fate: Some(Fate::of(&order)) })
                 }
                 Some(Placed::Forgotten) | None => Ok(Forgotten::default()),
             }

@@ -41,7 +41,8 @@ pub(crate) struct Order {
     pub(crate) refunded: Money,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
-    pub(crate) expires_at: Timestamp,
+    /// Until when it must be paid; `None` once that is settled.
+    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) paid_at: Option<Timestamp>,
 }
 
@@ -74,14 +75,14 @@ impl Order {
             refunded: Money::from_minor(row.next()?),
             created_at: Timestamp(row.next()?),
             updated_at: Timestamp(row.next()?),
-            expires_at: Timestamp(row.next()?),
+            expires_at: row.next::<Option<i64>>()?.map(Timestamp),
             paid_at: row.next::<Option<i64>>()?.map(Timestamp),
         })
     }
 
     /// Whether it ended before it was paid: what was counted for it counts no more.
-    pub(crate) fn ended_unpaid(&self) -> bool {
-        self.paid_at.is_none() && matches!(self.status, OrderStatus::Failed | OrderStatus::Cancelled)
+    pub(crate) const fn ended_unpaid(&self) -> bool {
+        self.paid_at.is_none() && self.status.is_final()
     }
 
     /// What was ordered.
@@ -167,8 +168,8 @@ pub(crate) async fn advance(
 ) -> Result<Option<Order>> {
     let also = match step {
         Step::Reserve => "",
-        Step::Pay => ", payment_token = NULL, paid_at = $3",
-        _ => ", payment_token = NULL",
+        Step::Pay => ", payment_token = NULL, expires_at = NULL, paid_at = $3",
+        _ => ", payment_token = NULL, expires_at = NULL",
     };
     let update = format!(
         "UPDATE orders SET status = $1, reason = $2, updated_at = $3{also} WHERE id = $4 AND status IN ({}) \
@@ -185,7 +186,8 @@ pub(crate) async fn set_tracking(transaction: &Transaction, id: OrderId, trackin
     Ok(transaction.execute(update, params![tracking, id.0]).await?)
 }
 
-/// Takes `step` for up to `limit` orders whose time is up.
+/// Takes `step` for up to `limit` orders whose time is up. A deadline is there while an order may still expire, and no
+/// longer: asked for the status, too, SQLite would look through all that are unpaid.
 pub(crate) async fn advance_expired(
     transaction: &Transaction,
     step: Step,
@@ -194,9 +196,9 @@ pub(crate) async fn advance_expired(
     limit: u32,
 ) -> Result<Vec<Order>> {
     let update = format!(
-        "UPDATE orders SET status = $1, reason = $2, updated_at = $3, payment_token = NULL WHERE id IN (SELECT id FROM orders \
-         WHERE status IN ({}) AND expires_at <= $3 ORDER BY expires_at LIMIT {limit}) RETURNING {ORDER}",
-        allowed(step.from())
+        "UPDATE orders SET status = $1, reason = $2, updated_at = $3, payment_token = NULL, expires_at = NULL \
+         WHERE id IN (SELECT id FROM orders WHERE expires_at <= $3 ORDER BY expires_at LIMIT {limit}) \
+         RETURNING {ORDER}"
     );
     let rows = transaction.query(&update, params![step.to().as_str(), reason, now.0]).await?;
     rows.into_iter().map(Order::read).collect()
@@ -204,9 +206,7 @@ pub(crate) async fn advance_expired(
 
 /// True when the time of some order is up.
 pub(crate) async fn any_expired(database: &Database, now: Timestamp) -> Result<bool> {
-    let query =
-        format!("SELECT 1 FROM orders WHERE status IN ({}) AND expires_at <= $1 LIMIT 1", allowed(Step::Expire.from()));
-    Ok(database.query_one(&query, params![now.0]).await?.is_some())
+    Ok(database.query_one("SELECT 1 FROM orders WHERE expires_at <= $1 LIMIT 1", params![now.0]).await?.is_some())
 }
 
 /// One entry of an order's history.

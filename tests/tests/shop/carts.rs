@@ -381,6 +381,59 @@ async fn what_a_deleted_account_leaves_behind_is_forgotten() {
 }
 
 #[tokio::test]
+async fn what_is_done_with_the_last_token_of_a_deleted_account_is_forgotten_too() {
+    needs_bench!("it moves the clock");
+    let (shop, ann) = open().await;
+    let mug = shop.product(1.0, 10).await;
+    let token = shop.access_token(&ann).await;
+    let deleted = shop.delete(format!("/api/v1/users/{}", ann.id)).by(shop.admin().await).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text);
+    shop.settle().await;
+    add(&shop, mug, 1).bearer(&token).await.expect(200);
+    shop.post(format!("{MINE}/checkout"), &json!({})).bearer(&token).await.expect(201);
+    add(&shop, mug, 2).bearer(&token).await.expect(200);
+    let left =
+        "SELECT (SELECT count(*) FROM carts), (SELECT count(*) FROM checkouts), (SELECT count(*) FROM departures)";
+    shop.clock.advance(Duration::from_secs(59 * 60));
+    shop.settle().await;
+    assert_eq!(shop.query("carts", left), [[json!(1), json!(1), json!(1)]]);
+    shop.clock.advance(Duration::from_secs(2 * 60));
+    let gone = async || {
+        shop.tick("carts").await;
+        shop.query("carts", left) == [[json!(0), json!(0), json!(0)]]
+    };
+    eventually(Duration::from_secs(20), "all of it is forgotten", gone).await;
+    shop.settle().await;
+    shop.audit();
+}
+
+/// An empty cart costs whoever opens it nothing: many must not cost the shop much, either.
+#[tokio::test]
+async fn a_crowd_of_carts_that_nobody_uses_is_forgotten_along_an_index() {
+    needs_bench!("it moves the clock and writes into a database that a server has open");
+    let (shop, ann) = open().await;
+    mine(&shop, &ann).await;
+    shop.tamper(
+        "carts",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
+         INSERT INTO carts (token_hash, lines, version, created_at, updated_at) SELECT 'crowd ' || i, '[]', 1, i, i FROM n",
+    );
+    let mut left = 2000;
+    let all = async || {
+        shop.tick("carts").await;
+        let now = shop.value("carts", "SELECT count(*) FROM carts").as_i64().unwrap();
+        // The request itself may have started a tick, too.
+        assert!(left - now <= 1000, "{left}, then {now}: that is more than a tick takes");
+        left = now;
+        now == 0
+    };
+    eventually(Duration::from_secs(20), "all are forgotten", all).await;
+    let plan = "EXPLAIN QUERY PLAN SELECT id FROM carts WHERE token_hash IS NOT NULL AND updated_at < 1 LIMIT 500";
+    let plan = json!(shop.query("carts", plan)).to_string();
+    assert!(plan.contains("SEARCH carts USING") && plan.contains("carts_anonymous"), "{plan}");
+}
+
+#[tokio::test]
 async fn carts_that_nobody_comes_back_for_are_forgotten() {
     needs_bench!("it moves the clock");
     let (shop, ann) = open().await;

@@ -94,7 +94,7 @@ async fn a_page_looks_at_a_bounded_number_of_orders_for_the_few_that_fit() {
         "orders",
         "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 2500) \
          INSERT INTO orders (user_id, status, lines, subtotal, discount, shipping, tax, total, currency, created_at, \
-         updated_at, expires_at) SELECT 1, 'failed', '[]', 1, 0, 0, 0, 1, 'EUR', created_at + n, updated_at, expires_at \
+         updated_at, expires_at) SELECT 1, 'failed', '[]', 1, 0, 0, 0, 1, 'EUR', created_at + n, updated_at, NULL \
          FROM orders, n",
     );
     let admin = shop.admin().await;

@@ -56,7 +56,7 @@ async fn a_key_is_worth_one_order_even_when_it_could_not_be_placed_any_more() {
     let again = place(&shop, &body).await.expect(201);
     assert_eq!((&again["id"], &again["status"]), (&placed["id"], &json!("paid")));
     assert_problem(&place(&shop, &wanted(&key(1), &bob, mug, 1)).await, 409, "placement-key-reused", "another's");
-    assert_eq!(forget(&shop, &key(1)).await.expect(200), json!({ "orderId": id, "endedUnpaid": false }));
+    assert_eq!(forget(&shop, &key(1)).await.expect(200), json!({ "orderId": id, "fate": "paid" }));
     assert_eq!(shop.value("orders", "SELECT count(*) FROM orders"), 1);
     shop.settle().await;
     shop.audit();
@@ -86,7 +86,7 @@ async fn a_forgotten_placement_comes_too_late() {
     let (shop, ann) = open().await;
     let mug = shop.product(2.5, 100).await;
     for _ in 0..2 {
-        assert_eq!(forget(&shop, &key(1)).await.expect(200), json!({ "orderId": null, "endedUnpaid": false }));
+        assert_eq!(forget(&shop, &key(1)).await.expect(200), json!({ "orderId": null, "fate": null }));
         assert_problem(&place(&shop, &wanted(&key(1), &ann, mug, 1)).await, 409, "placement-forgotten", "late");
     }
     assert_eq!(shop.value("orders", "SELECT count(*) FROM orders"), 0);
@@ -101,12 +101,12 @@ async fn who_asks_for_a_placement_hears_how_its_order_has_ended() {
     needs_bench!("nobody outside makes internal calls");
     let (shop, ann) = open().await;
     let mug = shop.product(2.5, 100).await;
-    for (number, token, status, ended_unpaid) in [
-        (1, Some("tok_visa"), "paid", false),
-        (2, Some("tok_declined"), "failed", true),
-        (3, None, "reserved", false),
-        (4, None, "cancelled", true),
-        (5, Some("tok_visa"), "cancelled", false),
+    for (number, token, status, fate) in [
+        (1, Some("tok_visa"), "paid", "paid"),
+        (2, Some("tok_declined"), "failed", "unpaid"),
+        (3, None, "reserved", "open"),
+        (4, None, "cancelled", "unpaid"),
+        (5, Some("tok_visa"), "cancelled", "paid"),
     ] {
         let mut body = wanted(&key(number), &ann, mug, 1);
         if let Some(token) = token {
@@ -118,7 +118,7 @@ async fn who_asks_for_a_placement_hears_how_its_order_has_ended() {
             shop.cancel(&ann, id).await.expect(200);
         }
         shop.wait_for(id, status).await;
-        let told = json!({ "orderId": id, "endedUnpaid": ended_unpaid });
+        let told = json!({ "orderId": id, "fate": fate });
         assert_eq!(forget(&shop, &key(number)).await.expect(200), told, "{status}");
     }
     shop.settle().await;

@@ -4,7 +4,7 @@ use model::{Timestamp, UserId};
 use store::{Database, Durability, Row, Transaction, params};
 use web::{Error, Result};
 
-use super::no_row;
+use super::{list, no_row};
 use crate::cart::{Cart, Owner};
 
 const CART: &str = "id, user_id, token_hash, lines, discount_code, version, checkout_key, created_at, updated_at";
@@ -124,14 +124,15 @@ pub(crate) async fn prune_merged(database: &Database, before: Timestamp) -> Resu
     Ok(())
 }
 
-/// Removes a user's cart.
-pub(crate) async fn remove_of(transaction: &Transaction, user_id: UserId) -> Result<()> {
-    Ok(transaction.execute("DELETE FROM carts WHERE user_id = $1", params![user_id.0]).await?)
+/// Removes the carts of users.
+pub(crate) async fn remove_of(transaction: &Transaction, user_ids: &[UserId]) -> Result<()> {
+    let (list, values) = list(user_ids);
+    Ok(transaction.execute(&format!("DELETE FROM carts WHERE user_id IN ({list})"), values).await?)
 }
 
 /// Removes some of the carts without an account that nobody has changed since `before`.
 pub(crate) async fn prune(database: &Database, before: Timestamp) -> Result<()> {
-    let old = "SELECT id FROM carts WHERE user_id IS NULL AND updated_at < $1";
+    let old = "SELECT id FROM carts WHERE token_hash IS NOT NULL AND updated_at < $1";
     if database.query_one(&format!("{old} LIMIT 1"), params![before.0]).await?.is_some() {
         let delete = format!("DELETE FROM carts WHERE id IN ({old} LIMIT 500)");
         database.execute(Durability::Relaxed, &delete, params![before.0]).await?;

@@ -4,7 +4,7 @@ use model::{Timestamp, UserId};
 use store::{Database, Durability, Row, Transaction, params};
 use web::Result;
 
-use super::parsed;
+use super::{list, parsed};
 use crate::{
     cart::Lines,
     checkout::{Checkout, Ending, Owed, Status},
@@ -137,10 +137,11 @@ pub(crate) async fn put_off(database: &Database, key: &str, try_at: Timestamp) -
     Ok(())
 }
 
-/// Removes a user's checkouts. One that is open ends first, because there may be an order, and is removed then.
-pub(crate) async fn remove_ended_of(transaction: &Transaction, user_id: UserId) -> Result<()> {
-    let delete = "DELETE FROM checkouts WHERE user_id = $1 AND status <> 'open'";
-    Ok(transaction.execute(delete, params![user_id.0]).await?)
+/// Removes the checkouts of users. One that is open ends first, because there may be an order, and is removed then.
+pub(crate) async fn remove_ended_of(transaction: &Transaction, user_ids: &[UserId]) -> Result<()> {
+    let (list, values) = list(user_ids);
+    let delete = format!("DELETE FROM checkouts WHERE user_id IN ({list}) AND status <> 'open'");
+    Ok(transaction.execute(&delete, values).await?)
 }
 
 /// Removes a checkout.

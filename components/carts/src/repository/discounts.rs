@@ -147,11 +147,17 @@ pub(crate) async fn hold(
     Ok(true)
 }
 
-/// The order exists: the use counts for good.
-pub(crate) async fn confirm(transaction: &Transaction, key: &str, order_id: OrderId, now: Timestamp) -> Result<()> {
-    let update = "UPDATE redemptions SET status = 'used', order_id = $1, check_at = NULL, updated_at = $2 \
-         WHERE key = $3 AND status = 'held'";
-    Ok(transaction.execute(update, params![order_id.0, now.0, key]).await?)
+/// The order exists: the use counts, unless it was given back before. `check_at`: when to ask what came of the order.
+pub(crate) async fn confirm(
+    transaction: &Transaction,
+    key: &str,
+    order_id: OrderId,
+    check_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<()> {
+    let update = "UPDATE redemptions SET status = 'used', order_id = $1, check_at = $2, updated_at = $3 \
+         WHERE key = $4 AND status <> 'released'";
+    Ok(transaction.execute(update, params![order_id.0, check_at.map(|at| at.0), now.0, key]).await?)
 }
 
 /// The use is given back, unless it was before.

@@ -42,7 +42,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         6 => (0..3usize, 1..3u32).prop_map(|(product, quantity)| Change::Add { product, quantity }),
         1 => (0..3usize, 0..3u32).prop_map(|(product, quantity)| Change::Set { product, quantity }),
-        3 => (0..2usize).prop_map(|code| Change::UseCode { code }),
+        3 => (0..3usize).prop_map(|code| Change::UseCode { code }),
         1 => Just(Change::DropCode),
     ]
 }
@@ -67,7 +67,7 @@ pub(super) struct Cart<'a> {
     shop: &'a Shop,
     ann: &'a Customer,
     products: &'a [i64],
-    codes: [String; 2],
+    codes: [String; 3],
     /// The last order before this case.
     first: i64,
     /// Pieces that the shop has said to be in the cart.
@@ -77,12 +77,14 @@ pub(super) struct Cart<'a> {
 }
 
 impl<'a> Cart<'a> {
-    /// An empty cart, and two codes, of which one can be used once, the other once by each customer.
+    /// An empty cart, and codes: one can be used once, one once by each customer, and one by nobody.
     pub(super) async fn new(shop: &'a Shop, ann: &'a Customer, products: &'a [i64], first: i64) -> Self {
-        let codes = ["PERCENT", "FIXED"].map(|kind| format!("{kind}-{}", products[0]));
+        let codes = ["PERCENT", "FIXED", "RICH"].map(|kind| format!("{kind}-{}", products[0]));
         for discount in [
             json!({ "code": codes[0], "kind": "percentage", "value": 15, "maxUses": 1 }),
             json!({ "code": codes[1], "kind": "fixed", "value": 7, "maxUsesPerCustomer": 1 }),
+            // Whether a cart is worth enough is known when it is ordered: that is refused.
+            json!({ "code": codes[2], "kind": "fixed", "value": 7, "minimum": 1_000_000 }),
         ] {
             shop.post("/api/v1/discounts", &discount).by(shop.admin().await).await.expect(201);
         }
@@ -181,10 +183,11 @@ fn fits_change(change: &Change, answer: &Answer) -> bool {
 }
 
 fn fits_check_out(answer: &Answer) -> bool {
-    const CODES: [&str; 6] = [
+    const CODES: [&str; 7] = [
         "cart-empty",
         "checkout-under-way",
         "discount-exhausted",
+        "discount-minimum",
         "discount-used",
         // Time has passed in an instant that usually takes longer.
         "discount-taken",
