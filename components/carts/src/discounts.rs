@@ -198,7 +198,8 @@ async fn count(transaction: &Transaction, code: &Code, key: &str, asked: &Redeem
     Ok(discount.terms)
 }
 
-/// Asks what has become of orders whose use of a code nobody has confirmed, and counts it or gives it back.
+/// Asks what has become of orders whose use of a code nobody has confirmed, or that must be decided by now, and counts it
+/// or gives it back.
 pub(crate) async fn find_out_unconfirmed() -> Result<()> {
     let now = Timestamp::now();
     let keys = repository::claim(&DATABASE, now, now.after(LEASE), UNCONFIRMED_PER_TICK).await?;

@@ -392,6 +392,6 @@ async fn whatever_is_done_to_the_cart_while_an_order_fails_loses_nothing_and_giv
         assert_eq!((of(mug), of(cup)), (mugs, cups), "round {round}: {left}");
         endings.insert((added.as_u16(), again.status.as_u16(), submitted.body["id"] == again.body["id"]));
     }
-    assert!(endings.len() > 2, "the rounds ended alike: {endings:?}");
+    assert!(endings.len() > 1, "the rounds ended alike: {endings:?}");
     shop.audit();
 }
