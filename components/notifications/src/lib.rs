@@ -36,7 +36,7 @@ impl web::Service for Notifications {
     }
 
     async fn tick() -> web::Result<()> {
-        repository::remove_secrets(model::Timestamp::now()).await
+        repository::prune(model::Timestamp::now()).await
     }
 }
 

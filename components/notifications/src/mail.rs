@@ -1,9 +1,17 @@
 //! What a mail is, and what of it is whose business. Pure.
 
+use std::time::Duration;
+
 use garde::Validate;
 use model::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// How long a mail is kept, unless what it says is of no use any more before that.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long it is remembered that a user is gone: far longer than anybody tries to hand a mail over.
+pub(crate) const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A mail as another service hands it over.
 #[derive(Debug, Deserialize, Validate)]
@@ -39,10 +47,11 @@ impl Content {
         }
     }
 
-    /// Until when it must be kept, when it holds a secret.
-    pub(crate) const fn secret_until(&self) -> Option<Timestamp> {
+    /// Until when a mail that was taken at `now` is kept. One with a code for one time goes with the code.
+    pub(crate) fn keep_until(&self, now: Timestamp) -> Timestamp {
+        let end = now.after(KEPT);
         match self {
-            Content::PasswordReset { expires_at, .. } => Some(*expires_at),
+            Content::PasswordReset { expires_at, .. } => end.min(*expires_at),
         }
     }
 }
@@ -70,6 +79,13 @@ mod tests {
         let kept = serde_json::to_value(&mail.content).unwrap();
         assert_eq!(kept["kind"], mail.content.kind());
         assert_eq!(kept["code"], "7K3QX-0M9TZ");
-        assert_eq!(mail.content.secret_until(), Some(Timestamp(1_795_392_000_000)));
+    }
+
+    #[test]
+    fn a_mail_with_a_code_goes_with_it_and_none_is_kept_for_ever() {
+        let now = Timestamp(1_000_000);
+        let reset = |expires_at| Content::PasswordReset { code: "x".into(), expires_at };
+        assert_eq!(reset(Timestamp(1_600_000)).keep_until(now), Timestamp(1_600_000));
+        assert_eq!(reset(Timestamp(i64::MAX)).keep_until(now), now.after(KEPT));
     }
 }

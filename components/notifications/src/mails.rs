@@ -1,30 +1,32 @@
 //! Taking mails, and saying which there are.
 
-use model::Timestamp;
+use model::{Timestamp, UserId};
 use serde::Serialize;
 use serde_json::json;
-use store::Durability;
+use store::{Durability, Transaction};
 use web::{Caller, Error, Page, PageQuery, Result};
 
 use crate::{
     DATABASE,
-    mail::{Mail, Notification},
+    mail::{FORGOTTEN, Mail, Notification},
     repository,
 };
 
-/// The mail that was taken.
+/// The mail that was taken; without an id when it is to nobody any more.
 #[derive(Serialize)]
 pub(crate) struct Taken {
-    id: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<i64>,
 }
 
-/// Keeps a mail, once however often it is handed over, and says in the log that it waits: never what it says.
+/// Keeps a mail, once however often it is handed over, and says in the log that it waits: never what it says. One to a
+/// user who has gone meanwhile is dropped.
 pub(crate) async fn take(mail: &Mail) -> Result<Taken> {
     let data = serde_json::to_string(&mail.content)?;
     let (id, fresh) = DATABASE
         .transaction(Durability::Durable, async |transaction| {
             match repository::insert(transaction, mail, &data, Timestamp::now()).await? {
-                Some(id) => Ok((id, true)),
+                Some(id) => Ok((Some(id), true)),
                 None => Ok::<_, Error>((repository::id_of(transaction, &mail.id.to_string()).await?, false)),
             }
         })
@@ -33,6 +35,11 @@ pub(crate) async fn take(mail: &Mail) -> Result<Taken> {
         println!("{}", json!({ "event": "mail-waits", "mailId": id, "kind": mail.content.kind() }));
     }
     Ok(Taken { id })
+}
+
+/// A user is gone: so are the mails, and those that come later.
+pub(crate) async fn forget(transaction: &Transaction, user: UserId) -> Result<()> {
+    repository::forget(transaction, user, Timestamp::now().after(FORGOTTEN)).await
 }
 
 /// A page of the mails to the caller, or of all for admins: the newest first.

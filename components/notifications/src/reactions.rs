@@ -5,11 +5,11 @@ use model::event::UserDeleted;
 use store::Transaction;
 use web::Result;
 
-use crate::repository;
+use crate::mails;
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     if let Some(deleted) = event.read::<UserDeleted>() {
-        return repository::forget(transaction, deleted?.id).await;
+        return mails::forget(transaction, deleted?.id).await;
     }
     Ok(())
 }

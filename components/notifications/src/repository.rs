@@ -2,7 +2,7 @@
 
 use model::{Timestamp, UserId};
 use store::{Durability, Row, Transaction, params};
-use web::{Error, Result};
+use web::Result;
 
 use crate::{
     DATABASE,
@@ -21,19 +21,20 @@ fn notification(mut row: Row) -> Result<Notification> {
     })
 }
 
-/// Keeps a mail; its id, or `None` when it is here.
+/// Keeps a mail; its id, or `None` when it is here, or its user is gone.
 pub(crate) async fn insert(transaction: &Transaction, mail: &Mail, data: &str, now: Timestamp) -> Result<Option<i64>> {
-    let insert = "INSERT INTO mails (key, user_id, recipient, kind, data, secret_until, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key) DO NOTHING RETURNING id";
-    let (kind, secret_until) = (mail.content.kind(), mail.content.secret_until().map(|time| time.0));
-    let values = params![mail.id.to_string(), mail.user_id.0, mail.to.as_str(), kind, data, secret_until, now.0];
+    let insert = "INSERT INTO mails (key, user_id, recipient, kind, data, keep_until, created_at) \
+         SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (SELECT 1 FROM forgotten_users WHERE user_id = $2) \
+         ON CONFLICT (key) DO NOTHING RETURNING id";
+    let (kind, keep_until) = (mail.content.kind(), mail.content.keep_until(now).0);
+    let values = params![mail.id.to_string(), mail.user_id.0, mail.to.as_str(), kind, data, keep_until, now.0];
     transaction.query_one(insert, values).await?.map(|mut row| Ok(row.next()?)).transpose()
 }
 
-/// The id of the mail that its sender calls so.
-pub(crate) async fn id_of(transaction: &Transaction, key: &str) -> Result<i64> {
+/// The id of the mail that its sender calls so; `None` when it is not here.
+pub(crate) async fn id_of(transaction: &Transaction, key: &str) -> Result<Option<i64>> {
     let row = transaction.query_one("SELECT id FROM mails WHERE key = $1", params![key]).await?;
-    Ok(row.ok_or_else(|| Error::Internal("mails: no row".into()))?.next()?)
+    row.map(|mut row| Ok(row.next()?)).transpose()
 }
 
 /// Up to `count` mails before that id, to one account or to all: the newest first.
@@ -57,18 +58,29 @@ pub(crate) async fn find(id: i64) -> Result<Option<Notification>> {
     DATABASE.query_one(&find, params![id]).await?.map(notification).transpose()
 }
 
-/// Removes what mails say when it is of no use any more, a bounded number at a time.
-pub(crate) async fn remove_secrets(now: Timestamp) -> Result<()> {
-    const EXPIRED: &str = "SELECT id FROM mails WHERE secret_until <= $1 LIMIT 500";
+/// Deletes what need not be kept any more, a bounded number at a time: mails, and who is gone.
+pub(crate) async fn prune(now: Timestamp) -> Result<()> {
     // Most of the time there is nothing to do, and finding that out must not take the write lock.
-    if DATABASE.query_one(EXPIRED, params![now.0]).await?.is_some() {
-        let update = format!("UPDATE mails SET data = NULL, secret_until = NULL WHERE id IN ({EXPIRED})");
-        DATABASE.execute(Durability::Durable, &update, params![now.0]).await?;
+    let any = "SELECT EXISTS (SELECT 1 FROM mails WHERE keep_until <= $1), \
+         EXISTS (SELECT 1 FROM forgotten_users WHERE keep_until <= $1)";
+    let Some(mut row) = DATABASE.query_one(any, params![now.0]).await? else { return Ok(()) };
+    let (mails, users): (bool, bool) = (row.next()?, row.next()?);
+    if mails {
+        // On disk at once: some of them were secrets.
+        let delete = "DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE keep_until <= $1 LIMIT 500)";
+        DATABASE.execute(Durability::Durable, delete, params![now.0]).await?;
+    }
+    if users {
+        let delete = "DELETE FROM forgotten_users WHERE user_id IN \
+             (SELECT user_id FROM forgotten_users WHERE keep_until <= $1 LIMIT 500)";
+        DATABASE.execute(Durability::Relaxed, delete, params![now.0]).await?;
     }
     Ok(())
 }
 
-/// Deletes all mails to an account.
-pub(crate) async fn forget(transaction: &Transaction, owner: UserId) -> Result<()> {
-    Ok(transaction.execute("DELETE FROM mails WHERE user_id = $1", params![owner.0]).await?)
+/// Deletes all mails to a user, and remembers until `keep_until` that no more are kept.
+pub(crate) async fn forget(transaction: &Transaction, user: UserId, keep_until: Timestamp) -> Result<()> {
+    let insert = "INSERT INTO forgotten_users (user_id, keep_until) VALUES ($1, $2) ON CONFLICT (user_id) DO NOTHING";
+    transaction.execute(insert, params![user.0, keep_until.0]).await?;
+    Ok(transaction.execute("DELETE FROM mails WHERE user_id = $1", params![user.0]).await?)
 }

@@ -33,13 +33,15 @@ async fn log_in(shop: &Shop, email: &str, password: &str) -> Answer {
 /// What the mails to an address say, the oldest first.
 fn mails(shop: &Shop, email: &str) -> Vec<Value> {
     let rows = shop.query("notifications", &format!("SELECT data FROM mails WHERE recipient = '{email}' ORDER BY id"));
-    rows.iter().map(|row| row[0].as_str().map_or(Value::Null, |data| serde_json::from_str(data).unwrap())).collect()
+    rows.iter().map(|row| serde_json::from_str(row[0].as_str().unwrap()).unwrap()).collect()
 }
 
-/// The code of the `count`th mail to an address, once it has been written.
-async fn code(shop: &Shop, email: &str, count: usize) -> String {
-    eventually(PATIENCE, "the mail is written", async || mails(shop, email).len() >= count).await;
-    mails(shop, email)[count - 1]["code"].as_str().unwrap().to_owned()
+/// The code of the `count`th mail of the shop, once it has been written: to this address.
+async fn code(shop: &Shop, email: &str, count: i64) -> String {
+    // Those before it may be gone.
+    let written = || shop.value("notifications", "SELECT seq FROM sqlite_sequence WHERE name = 'mails'").as_i64();
+    eventually(PATIENCE, "the mail is written", async || written() >= Some(count)).await;
+    mails(shop, email).last().unwrap()["code"].as_str().unwrap().to_owned()
 }
 
 #[track_caller]
@@ -145,7 +147,7 @@ async fn a_code_ends_after_ten_minutes_and_after_five_wrong_ones() {
     let third = code(&shop, &ann.email, 3).await;
     reset(&shop, &ann.email, &third, NEW).await.expect(204);
     shop.settle().await;
-    assert_eq!(mails(&shop, &ann.email).len(), 3);
+    assert_eq!(mails(&shop, &ann.email).len(), 2, "the first one has expired");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -284,8 +286,8 @@ async fn nobody_reads_a_code_but_the_one_who_gets_the_mail() {
     assert_eq!(mails(&shop, &ann.email)[0]["code"], secret.as_str());
     shop.clock.advance(Duration::from_secs(61));
     shop.tick("notifications").await;
-    assert_eq!(mails(&shop, &ann.email), [Value::Null], "what has expired is removed");
-    assert_eq!(shop.get("/api/v1/notifications").by(&ann).await.expect(200)["items"].as_array().unwrap().len(), 1);
+    assert!(mails(&shop, &ann.email).is_empty(), "what has expired is removed");
+    assert_eq!(shop.get("/api/v1/notifications").by(&ann).await.expect(200), json!({ "items": [] }));
 }
 
 #[tokio::test]
@@ -303,4 +305,74 @@ async fn mails_that_are_none_are_refused() {
     let take = async || shop.internal("notifications", Method::POST, "/internal/mails", Some(&good)).await.expect(201);
     assert_eq!(take().await, take().await);
     assert_eq!(shop.value("notifications", "SELECT count(*) FROM mails"), 1);
+    // Nothing is kept for ever, whatever the sender says.
+    shop.clock.advance(Duration::from_secs(29 * 24 * 60 * 60));
+    shop.tick("notifications").await;
+    assert_eq!(shop.value("notifications", "SELECT count(*) FROM mails"), 1);
+    shop.clock.advance(Duration::from_secs(24 * 60 * 60));
+    shop.tick("notifications").await;
+    assert_eq!(shop.value("notifications", "SELECT count(*) FROM mails"), 0);
+}
+
+fn mail_to(customer: &Customer, number: usize) -> Value {
+    json!({ "id": format!("01890000-0000-7000-8000-{number:012}"), "kind": "password-reset", "userId": customer.id,
+        "to": customer.email, "code": "x", "expiresAt": "2100-01-01T00:00:00Z" })
+}
+
+#[tokio::test]
+async fn a_mail_to_an_account_that_is_deleted_is_gone_whichever_comes_first() {
+    needs_bench!("it calls a component as another one would, and moves the clock");
+    let (shop, ann) = open().await;
+    let bob = shop.customer("bob").await;
+    let take = async |mail: Value| {
+        shop.internal("notifications", Method::POST, "/internal/mails", Some(&mail)).await.expect(201)
+    };
+    take(mail_to(&ann, 1)).await;
+    take(mail_to(&bob, 2)).await;
+    shop.delete(format!("/api/v1/users/{}", ann.id)).by(shop.admin().await).await.expect(204);
+    shop.settle().await;
+    let here = || shop.query("notifications", "SELECT user_id FROM mails");
+    assert_eq!(here(), [[json!(bob.id)]], "the one that was there");
+    for again in [1, 3, 3] {
+        assert_eq!(take(mail_to(&ann, again)).await, json!({}), "one that comes later is taken, and not kept");
+    }
+    assert_eq!(here(), [[json!(bob.id)]]);
+    let gone = || shop.value("notifications", "SELECT count(*) FROM forgotten_users");
+    assert_eq!(gone(), 1);
+    shop.clock.advance(Duration::from_secs(25 * 60 * 60));
+    shop.tick("notifications").await;
+    assert_eq!(gone(), 0, "nor is it remembered for ever who has gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_deleted_right_after_it_forgot_its_password_leaves_no_address() {
+    needs_bench!("it holds up calls between components");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let ann = shop.customer("ann").await;
+    let admin = shop.admin().await;
+    let arrived = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = arrived.clone();
+    script.rule(move |call| {
+        if call.component != "accounts" || !call.detail.contains("/internal/mails") {
+            return Verdict::Proceed;
+        }
+        match call.phase {
+            Phase::Before => Verdict::Delay(Duration::from_secs(2)),
+            Phase::After => {
+                seen.store(true, std::sync::atomic::Ordering::SeqCst);
+                Verdict::Proceed
+            }
+        }
+    });
+    forgot(&shop, &ann.email).await.expect(202);
+    shop.delete(format!("/api/v1/users/{}", ann.id)).by(admin).await.expect(204);
+    let told = "SELECT count(*) FROM forgotten_users";
+    eventually(PATIENCE, "notifications know", async || shop.value("notifications", told) == 1).await;
+    assert!(!arrived.load(std::sync::atomic::Ordering::SeqCst), "the mail is still on its way");
+    let arrives = async || arrived.load(std::sync::atomic::Ordering::SeqCst);
+    eventually(PATIENCE, "the mail arrives", arrives).await;
+    shop.settle().await;
+    let left = ["mails", "forgotten_users"].map(|table| shop.query("notifications", &format!("SELECT * FROM {table}")));
+    assert!(!format!("{left:?}").contains(&ann.email), "{left:?}");
 }
