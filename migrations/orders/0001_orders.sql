@@ -56,11 +56,12 @@ CREATE TABLE order_history (
 
 CREATE INDEX order_history_by_order ON order_history (order_id, id);
 
--- Money that goes back. request_id names it to payments; null when payments gave it back without being asked.
+-- Money that goes back. name: the id of the request, by which payments know it, or `refund/<id>`, as payments call it when
+-- they make it without being asked.
 -- items: [{"productId": 1, "quantity": 2}], the pieces that it is for; restock: whether they went back into stock.
 CREATE TABLE refunds (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
-  request_id  TEXT   UNIQUE,
+  name        TEXT   NOT NULL UNIQUE,
   order_id    BIGINT NOT NULL,
   status      TEXT   NOT NULL,
   amount      BIGINT NOT NULL CHECK (amount > 0),

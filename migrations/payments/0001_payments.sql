@@ -8,6 +8,7 @@ CREATE TABLE payable_orders (
 );
 
 -- At most one payment for each order. charge_key names it to the provider, for ever.
+-- token: what stands for the card, only until the provider has answered.
 -- operation: what the provider was asked last, or will be asked first.
 -- check_at: when to find out how that ended; null while it has not been sent and once it is settled.
 CREATE TABLE payments (
@@ -17,7 +18,7 @@ CREATE TABLE payments (
   amount           BIGINT NOT NULL CHECK (amount >= 0),
   currency         TEXT   NOT NULL,
   refunded         BIGINT NOT NULL DEFAULT 0 CHECK (refunded >= 0 AND refunded <= amount),
-  token            TEXT   NOT NULL,
+  token            TEXT,
   status           TEXT   NOT NULL,
   reason           TEXT,
   charge_key       TEXT   NOT NULL UNIQUE,
@@ -32,6 +33,8 @@ CREATE TABLE payments (
 CREATE INDEX payments_to_check ON payments (check_at) WHERE check_at IS NOT NULL;
 
 -- request_id: orders' own name for a refund that they asked for.
+-- declined: how many refunds of the same money, one after the other, the provider has declined before this one.
+-- check_at: when to find out how it ended, and to send it when the provider has never heard of it.
 CREATE TABLE refunds (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   payment_id  BIGINT NOT NULL REFERENCES payments (id),
@@ -41,6 +44,7 @@ CREATE TABLE refunds (
   reason      TEXT,
   refund_key  TEXT   NOT NULL UNIQUE,
   reference   TEXT,
+  declined    BIGINT NOT NULL DEFAULT 0,
   attempts    BIGINT NOT NULL DEFAULT 0,
   check_at    BIGINT,
   created_at  BIGINT NOT NULL,
@@ -52,8 +56,8 @@ CREATE INDEX refunds_by_payment ON refunds (payment_id, id);
 CREATE INDEX refunds_to_check ON refunds (check_at) WHERE check_at IS NOT NULL;
 
 -- The books, in double entry: the amounts of a posting sum to zero. Debits are positive, credits negative.
--- posting: `capture/<payment>` or `refund/<refund>`. Each is made once, in the transaction that settles what it is named
--- after; rows are never changed.
+-- posting: `capture/<payment>`, `refund/<refund>` or `refund-reversal/<refund>`. Each is made once, in the transaction
+-- that settles what it is named after; rows are never changed.
 CREATE TABLE ledger (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   posting     TEXT   NOT NULL,

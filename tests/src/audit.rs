@@ -16,8 +16,10 @@ pub enum Allow {
     Parked,
     /// Charges whose ending the provider does not tell.
     UnknownCharges,
-    /// Refunds that the provider has declined: the money of an order that is over is still here.
+    /// Refunds that the provider has declined, or that have come back.
     DeclinedRefunds,
+    /// The same, until the shop gave it up: money of orders that are over is still here.
+    KeptMoney,
 }
 
 /// Collects what is wrong.
@@ -291,9 +293,15 @@ impl Shop {
         let mut payments = self.payments();
         let mut ledger = self.ledger(findings);
         let declined = self.query("payments", "SELECT DISTINCT payment_id FROM refunds WHERE status = 'failed'");
-        findings.check(declined.is_empty() || allowed.contains(&Allow::DeclinedRefunds), || {
+        let kept_by_provider = allowed.contains(&Allow::KeptMoney);
+        findings.check(declined.is_empty() || kept_by_provider || allowed.contains(&Allow::DeclinedRefunds), || {
             format!("refunds of the payments {declined:?} were declined")
         });
+        let tokens = "SELECT p.id, p.status FROM payments p LEFT JOIN payable_orders o ON o.order_id = p.order_id \
+             WHERE p.token IS NOT NULL AND (p.status <> 'pending' OR o.closed)";
+        for row in self.query("payments", tokens) {
+            findings.0.push(format!("payment {} is {}, and its token is still here", row[0], row[1]));
+        }
         let now = i64::try_from(self.now().as_millis()).unwrap();
         for order in orders {
             let Order { id, status, total, .. } = order;
@@ -332,7 +340,6 @@ impl Shop {
                     check(order.expires_at.is_some_and(|at| at > now - 5_000), "its time is up");
                 }
                 "failed" | "cancelled" => {
-                    let kept_by_provider = allowed.contains(&Allow::DeclinedRefunds) && !declined.is_empty();
                     check(kept == 0 || kept_by_provider, "money is kept for an order that is over");
                     check(!money.held, "money is held for an order that is over");
                     check(paid != "pending" || unknown && unknown_is_fine, "its payment is still open");

@@ -20,7 +20,7 @@ struct Pulse {
     undelivered: i64,
     /// Charges and refunds that are being sent for the first time.
     sending: i64,
-    /// Charges and refunds that the provider has not answered; checkouts and uses of codes that orders have not.
+    /// Charges and refunds that the provider has not answered, refunds that are made again later; checkouts and uses of codes that orders have not.
     unknown: i64,
     /// When each of all of these is due, in Unix milliseconds.
     due: Vec<i64>,
@@ -30,7 +30,7 @@ struct Pulse {
 
 const DELIVERIES: &str = "SELECT due_at, attempts FROM deliveries WHERE parked_at IS NULL ORDER BY id";
 const MONEY: &str = "SELECT check_at, attempts FROM payments WHERE check_at IS NOT NULL \
-     UNION ALL SELECT check_at, attempts FROM refunds WHERE check_at IS NOT NULL";
+     UNION ALL SELECT check_at, attempts + declined FROM refunds WHERE check_at IS NOT NULL";
 const PLACEMENTS: &str = "SELECT try_at, attempts FROM checkouts WHERE try_at IS NOT NULL \
      UNION ALL SELECT check_at, 1 FROM redemptions WHERE check_at IS NOT NULL AND status = 'held'";
 const PROGRESS: &str = "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), (SELECT count(*) FROM inbox)";

@@ -128,16 +128,18 @@ async fn promise(
     let now = Timestamp::now();
     let order_id = order.id;
     let request_id = Uuid::now_v7();
+    let name = name(request_id);
     let said = reason.unwrap_or("by the shop").to_owned();
     let Some(order) = refunds::promise(transaction, order_id, amount, now).await? else {
         return Err(Error::Unavailable("the order".into()));
     };
     let new = NewRefund {
         order_id,
-        request_id: Some(request_id),
+        name: &name,
         status: PENDING,
         amount,
         reason,
+        failure: None,
         items: claim.items,
         restock: claim.restock,
     };
@@ -153,20 +155,30 @@ async fn promise(
     refund.ok_or_else(|| Error::Internal("refunds: INSERT returned no row".into()))
 }
 
+/// What a refund is called that payments were asked for.
+fn name(request_id: Uuid) -> String {
+    request_id.to_string()
+}
+
+/// What a refund is called that payments have made without being asked.
+fn name_of_payments(refund_id: RefundId) -> String {
+    format!("refund/{refund_id}")
+}
+
 /// Money has gone back: what was promised, or what payments gave back by themselves. Payments know what they did: what
 /// is not known here is written down all the same, once.
 pub(crate) async fn refunded(transaction: &Transaction, refunded: &PaymentRefunded) -> Result<()> {
     let now = Timestamp::now();
-    let PaymentRefunded { order_id, amount, currency, request_id, .. } = *refunded;
+    let PaymentRefunded { order_id, amount, currency, request_id, refund_id, .. } = *refunded;
+    let name = request_id.map_or_else(|| name_of_payments(refund_id), name);
     let settled = match request_id {
-        Some(request_id) => refunds::settle(transaction, request_id, SUCCEEDED, None, now).await?,
+        Some(_) => refunds::settle(transaction, &name, PENDING, SUCCEEDED, None, now).await?,
         None => None,
     };
     let promised = match settled {
         Some(refund) => refund.amount,
         None => {
-            let new =
-                NewRefund { order_id, request_id, status: SUCCEEDED, amount, reason: None, items: &[], restock: false };
+            let new = made_by_payments(order_id, &name, SUCCEEDED, amount, None);
             if refunds::insert(transaction, &new, now).await?.is_none() {
                 return Ok(());
             }
@@ -179,16 +191,39 @@ pub(crate) async fn refunded(transaction: &Transaction, refunded: &PaymentRefund
     repository::note(transaction, order_id, PaymentRefunded::TYPE, order.status, Some(&what), now).await
 }
 
-/// The money stays where it is: it can be promised again.
+fn made_by_payments<'a>(
+    order_id: OrderId,
+    name: &'a str,
+    status: &'a str,
+    amount: Money,
+    failure: Option<&'a str>,
+) -> NewRefund<'a> {
+    NewRefund { order_id, name, status, amount, reason: None, failure, items: &[], restock: false }
+}
+
+/// The money has not gone back, or it has come back again: it can be promised once more. Whatever else is heard of this
+/// refund, now or later, it has failed.
 pub(crate) async fn failed(transaction: &Transaction, failed: &RefundFailed) -> Result<()> {
     let now = Timestamp::now();
-    let RefundFailed { order_id, request_id, reason } = failed;
-    let Some(refund) = refunds::settle(transaction, *request_id, FAILED, Some(reason), now).await? else {
+    let RefundFailed { order_id, refund_id, request_id, amount, ref reason } = *failed;
+    let Some(name) = request_id.map(name).or(refund_id.map(name_of_payments)) else { return Ok(()) };
+    let fail = async |from| refunds::settle(transaction, &name, from, FAILED, Some(reason), now).await;
+    let (promised, refunded) = if let Some(refund) = fail(PENDING).await? {
+        (refund.amount, Money::ZERO)
+    } else if let Some(refund) = fail(SUCCEEDED).await? {
+        (Money::ZERO, Money::from_minor(-refund.amount.minor()))
+    } else if refund_id.is_some() {
+        let new = made_by_payments(order_id, &name, FAILED, amount, Some(reason));
+        if refunds::insert(transaction, &new, now).await?.is_none() {
+            return Ok(());
+        }
+        (Money::ZERO, Money::ZERO)
+    } else {
         return Ok(());
     };
-    match refunds::end_promise(transaction, *order_id, refund.amount, Money::ZERO, now).await? {
+    match refunds::end_promise(transaction, order_id, promised, refunded, now).await? {
         Some(order) => {
-            repository::note(transaction, *order_id, RefundFailed::TYPE, order.status, Some(reason), now).await
+            repository::note(transaction, order_id, RefundFailed::TYPE, order.status, Some(reason), now).await
         }
         None => Ok(()),
     }

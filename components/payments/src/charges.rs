@@ -14,7 +14,7 @@ use crate::{
     DATABASE, Payments, ledger,
     payment::{GRACE, ask_again_after, may_still_arrive},
     provider::{self, ChargeRequest, ChargeState, Outcome},
-    refunds,
+    refunds::{self, Source},
     repository::{self, Ending, Known, Payment},
 };
 
@@ -41,13 +41,15 @@ pub(crate) fn send_after(transaction: &Transaction, payment: Payment) {
 async fn ask(payment: &Payment) -> Result<ChargeState> {
     use PaymentOperation::{Authorize, Capture, Charge, Void};
     let (operation, key) = (payment.operation, || payment.charge_key.clone());
-    let outcome = match operation {
+    let outcome = match (operation, payment.token.as_deref()) {
         // Nothing to pay: nobody needs to be asked.
         _ if payment.amount == Money::ZERO => Outcome::Approved(String::new()),
-        Charge => provider::charge(request(payment)?).await,
-        Authorize => provider::authorize(request(payment)?).await,
-        Capture => provider::capture(key()).await,
-        Void => provider::void(key()).await,
+        (Charge, Some(token)) => provider::charge(request(payment, token)?).await,
+        (Authorize, Some(token)) => provider::authorize(request(payment, token)?).await,
+        // Its order has ended in this moment: it is looked up, and not sent any more.
+        (Charge | Authorize, None) => Outcome::Unknown,
+        (Capture, _) => provider::capture(key()).await,
+        (Void, _) => provider::void(key()).await,
     };
     Ok(match (operation, outcome) {
         (Charge | Capture, Outcome::Approved(reference)) => ChargeState::Captured(reference),
@@ -63,11 +65,11 @@ async fn ask(payment: &Payment) -> Result<ChargeState> {
     })
 }
 
-fn request(payment: &Payment) -> Result<ChargeRequest> {
+fn request(payment: &Payment, token: &str) -> Result<ChargeRequest> {
     let amount = u64::try_from(payment.amount.minor());
     Ok(ChargeRequest {
         key: payment.charge_key.clone(),
-        token: payment.token.clone(),
+        token: token.to_owned(),
         amount: amount.map_err(|_| Error::Internal(format!("payment {}: negative amount", payment.id)))?,
         currency: payment.currency.to_string(),
         description: format!("order/{}", payment.order_id),
@@ -116,7 +118,8 @@ async fn capture_declined(payment: &Payment) -> Result<()> {
         .await
 }
 
-async fn is_over(transaction: &Transaction, payment: &Payment) -> Result<bool> {
+/// Whether the order of a payment is over, so that no money may be kept for it.
+pub(crate) async fn is_over(transaction: &Transaction, payment: &Payment) -> Result<bool> {
     Ok(repository::order_in(transaction, payment.order_id).await?.is_some_and(|order| matches!(order, Known::Over)))
 }
 
@@ -215,22 +218,26 @@ async fn send_again(payment: &Payment) -> Result<()> {
     }
 }
 
-/// The provider says that something has happened to a payment: it is asked what, and that is written down together with
-/// `message`, which names what it said. 503 when it does not answer.
+/// The provider says that something has happened to a payment: it is asked what, also about the refunds, and that is
+/// written down together with `message`, which names what it said. 503 when it does not answer.
 pub(crate) async fn hear(payment: &Payment, message: &str) -> Result<()> {
     let state = provider::look_up_charge(payment.charge_key.clone()).await;
     if matches!(state, ChargeState::Unknown) {
         return Err(Error::Unavailable("the payment provider".into()));
     }
+    let refunds = refunds::look_up_all(payment.id).await?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if !events::write_down_foreign(transaction, message).await? {
                 return Ok(());
             }
-            match ending(&state) {
-                Some(ending) => settle(transaction, payment.id, &ending).await,
-                None => Ok(()),
+            if let Some(ending) = ending(&state) {
+                settle(transaction, payment.id, &ending).await?;
             }
+            for (id, outcome) in &refunds {
+                refunds::settle(transaction, *id, outcome, Source::LookUp).await?;
+            }
+            Ok(())
         })
         .await
 }

@@ -23,7 +23,7 @@ const REFUNDS: &str = "refunds";
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Entry {
     pub(crate) id: i64,
-    /// Entries with the same one sum to zero: `capture/<payment>` or `refund/<refund>`.
+    /// Entries with the same one sum to zero: `capture/<payment>`, `refund/<refund>` or `refund-reversal/<refund>`.
     pub(crate) posting: String,
     pub(crate) order_id: OrderId,
     pub(crate) payment_id: PaymentId,
@@ -63,6 +63,18 @@ pub(crate) async fn refunded(
 ) -> Result<()> {
     let posting =
         Posting { name: format!("refund/{}", refund.id), debit: REFUNDS, credit: PROVIDER, amount: refund.amount };
+    repository::ledger::post(transaction, payment, &posting, now).await
+}
+
+/// Money that went back has come back again: the opposite of what was posted then.
+pub(crate) async fn reversed(
+    transaction: &Transaction,
+    payment: &Payment,
+    refund: &Refund,
+    now: Timestamp,
+) -> Result<()> {
+    let name = format!("refund-reversal/{}", refund.id);
+    let posting = Posting { name, debit: PROVIDER, credit: REFUNDS, amount: refund.amount };
     repository::ledger::post(transaction, payment, &posting, now).await
 }
 

@@ -25,6 +25,16 @@ pub(crate) fn ask_again_after(attempts: u32) -> Duration {
     delays.without_max_times().build().nth(usize::try_from(attempts.min(20)).unwrap_or(20)).unwrap_or(hour)
 }
 
+/// When to give back again the money of an order that is over, of which the provider has declined `declined` refunds one
+/// after the other, apart from this one: after minutes, and then after hours. `None` after two days: what has not gone back
+/// by then, a person must look at.
+pub(crate) fn give_back_again_after(declined: u32) -> Option<Duration> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let delays = ExponentialBuilder::new().with_jitter().with_factor(4.0).with_min_delay(MINUTE);
+    let delays = delays.with_max_delay(12 * 60 * MINUTE).with_max_times(8);
+    delays.build().nth(usize::try_from(declined).ok()?)
+}
+
 /// The statuses from which a payment may come to this one. What the provider says comes more than once, and late:
 /// whatever does not follow from where the payment is by now is old news. Money that is taken is never old news.
 pub(crate) const fn before(status: PaymentStatus) -> &'static [PaymentStatus] {
@@ -102,6 +112,17 @@ mod tests {
         assert!(ask_again_after(0) >= Duration::from_secs(1));
         assert!(ask_again_after(5) > ask_again_after(0));
         assert!(ask_again_after(u32::MAX) <= Duration::from_secs(2 * 60 * 60));
+    }
+
+    #[test]
+    fn giving_back_again_slows_down_and_ends() {
+        let waits: Vec<_> = (0..20).map_while(give_back_again_after).collect();
+        assert_eq!(waits.len(), 8);
+        assert!(waits[0] >= Duration::from_secs(60) && waits[0] <= Duration::from_secs(120), "{waits:?}");
+        assert!(waits[7] >= Duration::from_secs(12 * 60 * 60), "{waits:?}");
+        let all: Duration = waits.iter().sum();
+        assert!(all > Duration::from_secs(24 * 60 * 60) && all < Duration::from_secs(4 * 24 * 60 * 60), "{all:?}");
+        assert_eq!(give_back_again_after(u32::MAX), None);
     }
 
     #[test]

@@ -248,6 +248,8 @@ pub(crate) async fn order_ended(
         PaymentStatus::Succeeded => refunds::give_back(transaction, &payment).await,
         PaymentStatus::Authorized => charges::let_go(transaction, payment.id).await,
         PaymentStatus::Pending if payment.check_at.is_none() => charges::give_up(transaction, payment.id, reason).await,
+        // It is looked up until its ending is known, and not sent again.
+        PaymentStatus::Pending => repository::forget_token(transaction, payment.id).await,
         _ => Ok(()),
     }
 }

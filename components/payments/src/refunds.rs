@@ -11,10 +11,10 @@ use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Result, Service};
 
 use crate::{
-    DATABASE, Payments, ledger,
-    payment::{GRACE, NotRefundable, ask_again_after, refundable},
+    DATABASE, Payments, charges, ledger,
+    payment::{GRACE, NotRefundable, ask_again_after, give_back_again_after, refundable},
     provider::{self, Outcome, RefundRequest, RefundState},
-    repository::{self, NewRefund, Payment, Refund},
+    repository::{self, Ending, NewRefund, Payment, Refund},
 };
 
 /// Refunds of unknown ending that one tick asks about.
@@ -70,7 +70,11 @@ pub(crate) async fn refund(
                 return Ok(answer);
             }
             let payment = repository::find_in(transaction, id).await?.ok_or(Error::not_found("payment"))?;
-            let refund = promise(transaction, &payment, None, amount, reason).await?.map_err(|why| match why {
+            let wanted = Wanted { amount, reason, ..Wanted::default() };
+            let refund = promise(transaction, &payment, wanted).await?.map_err(|why| match why {
+                NotRefundable::NothingLeft if payment.status == PaymentStatus::Succeeded => {
+                    Error::Conflict("nothing-to-refund", "all that is left is on its way back".into())
+                }
                 NotRefundable::NothingLeft => {
                     Error::Conflict("nothing-to-refund", format!("the payment is {}", payment.status))
                 }
@@ -91,29 +95,71 @@ pub(crate) async fn refund(
     begun.with_body(&RefundView::of(find().await?, payment.currency))
 }
 
-/// Writes down a refund that is about to be sent, if there is something to give back.
+/// What is to go back.
+#[derive(Default)]
+struct Wanted<'a> {
+    /// Orders' own name for it, when they asked for it.
+    request_id: Option<Uuid>,
+    /// All that is left, when absent.
+    amount: Option<Money>,
+    reason: Option<&'a str>,
+    /// How many refunds of the same money the provider has declined before this one.
+    declined: u32,
+    /// When a tick sends it; the caller does, at once, when absent.
+    not_before: Option<Timestamp>,
+}
+
+/// Writes down a refund that is about to be sent, if there is something to give back. Whoever wants it back, all are
+/// counted here, in a transaction that holds the lock: together they are never more than was taken.
 async fn promise(
     transaction: &Transaction,
     payment: &Payment,
-    request_id: Option<Uuid>,
-    amount: Option<Money>,
-    reason: Option<&str>,
+    wanted: Wanted<'_>,
 ) -> Result<Result<Refund, NotRefundable>> {
     let promised = repository::promised(transaction, payment.id).await?;
-    let amount = match refundable(payment.status, payment.amount, promised, amount) {
+    let amount = match refundable(payment.status, payment.amount, promised, wanted.amount) {
         Ok(amount) => amount,
         Err(why) => return Ok(Err(why)),
     };
     let now = Timestamp::now();
-    let refund_key = Uuid::now_v7().to_string();
-    let new = NewRefund { payment_id: payment.id, request_id, amount, refund_key, reason, check_at: now.after(GRACE) };
+    let new = NewRefund {
+        payment_id: payment.id,
+        request_id: wanted.request_id,
+        amount,
+        refund_key: Uuid::now_v7().to_string(),
+        reason: wanted.reason,
+        declined: wanted.declined,
+        check_at: wanted.not_before.unwrap_or(now.after(GRACE)),
+    };
     Ok(Ok(repository::insert_refund(transaction, new, now).await?))
 }
 
+const ORDER_OVER: &str = "the order is over";
+
 /// Gives back all that is left of a payment whose order is over.
 pub(crate) async fn give_back(transaction: &Transaction, payment: &Payment) -> Result<()> {
-    if let Ok(refund) = promise(transaction, payment, None, None, Some("the order is over")).await? {
+    let wanted = Wanted { reason: Some(ORDER_OVER), ..Wanted::default() };
+    if let Ok(refund) = promise(transaction, payment, wanted).await? {
         send_after(transaction, payment.clone(), refund);
+    }
+    Ok(())
+}
+
+/// The order is over, and a refund has failed: all that is left goes back in another one, later. The provider has
+/// declined this one for ever, so that one has a key of its own.
+async fn give_back_again(transaction: &Transaction, payment: &Payment, failed: &Refund, now: Timestamp) -> Result<()> {
+    match give_back_again_after(failed.declined) {
+        Some(wait) => {
+            let (declined, not_before) = (failed.declined + 1, Some(now.after(wait)));
+            let wanted = Wanted { reason: Some(ORDER_OVER), declined, not_before, ..Wanted::default() };
+            // Nothing is left when the rest is on its way back in other refunds.
+            _ = promise(transaction, payment, wanted).await?;
+        }
+        None => eprintln!(
+            "error: payment {} of order {}, which is over: {} {} did not go back, and are not sent again: a person must \
+             look at it, and can make a refund by hand",
+            payment.id, payment.order_id, failed.amount, payment.currency
+        ),
     }
     Ok(())
 }
@@ -127,7 +173,8 @@ pub(crate) async fn requested(transaction: &Transaction, request: &RefundRequest
     let payment = repository::find_by_order_in(transaction, order_id).await?;
     let promised = match &payment {
         Some(payment) if amount > Money::ZERO => {
-            promise(transaction, payment, Some(request_id), Some(amount), Some(reason)).await?
+            let (request_id, amount, reason) = (Some(request_id), Some(amount), Some(reason.as_str()));
+            promise(transaction, payment, Wanted { request_id, amount, reason, ..Wanted::default() }).await?
         }
         _ => Err(NotRefundable::NothingLeft),
     };
@@ -138,7 +185,8 @@ pub(crate) async fn requested(transaction: &Transaction, request: &RefundRequest
                 Err(NotRefundable::TooMuch(left)) => format!("only {left} are left"),
                 _ => "there is nothing to give back".into(),
             };
-            events::emit(transaction, Payments::NAME, &RefundFailed { order_id, request_id, reason }).await?;
+            let event = RefundFailed { order_id, refund_id: None, request_id: Some(request_id), amount, reason };
+            events::emit(transaction, Payments::NAME, &event).await?;
         }
     }
     Ok(())
@@ -163,31 +211,54 @@ async fn send(payment: &Payment, refund: &Refund) -> Result<()> {
         currency: payment.currency.to_string(),
     })
     .await;
-    conclude(refund, outcome).await
+    conclude(refund, outcome, Source::Answer).await
+}
+
+/// How the shop has learnt what became of a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// By the answer to its request, which may be late.
+    Answer,
+    /// By asking how it stands.
+    LookUp,
 }
 
 /// Writes down how a refund ended.
-async fn conclude(refund: &Refund, outcome: Outcome) -> Result<()> {
+async fn conclude(refund: &Refund, outcome: Outcome, source: Source) -> Result<()> {
     if let Outcome::Unknown = outcome {
         let again = Timestamp::now().after(ask_again_after(refund.attempts));
         return repository::look_again_refund(&DATABASE, refund.id, again).await;
     }
-    DATABASE.transaction(Durability::Durable, async |transaction| settle(transaction, refund.id, &outcome).await).await
+    let settling = async |transaction: &Transaction| settle(transaction, refund.id, &outcome, source).await;
+    DATABASE.transaction(Durability::Durable, settling).await
 }
 
-/// Settles a refund. Only the first to know announces it.
-async fn settle(transaction: &Transaction, id: RefundId, outcome: &Outcome) -> Result<()> {
+/// Settles a refund. Only the first to know announces it. One that has succeeded may come back, once: that has failed
+/// then for ever.
+pub(crate) async fn settle(transaction: &Transaction, id: RefundId, outcome: &Outcome, source: Source) -> Result<()> {
+    use PaymentStatus::{Failed, Pending, Succeeded};
     let now = Timestamp::now();
-    let (status, reference, reason) = match outcome {
-        Outcome::Approved(reference) => (PaymentStatus::Succeeded, Some(reference.as_str()), None),
-        Outcome::Declined(reason) => (PaymentStatus::Failed, None, Some(reason.as_str())),
+    let ending = match outcome {
+        Outcome::Approved(reference) => Ending { status: Succeeded, reference: Some(reference), reason: None },
+        Outcome::Declined(reason) => Ending { status: Failed, reference: None, reason: Some(reason) },
         Outcome::Unknown => return Ok(()),
     };
-    match repository::settle_refund(transaction, id, status, reference, reason, now).await? {
-        Some(refund) if refund.status == PaymentStatus::Succeeded => announce(transaction, &refund, now).await,
-        Some(refund) => announce_failed(transaction, &refund).await,
-        None => Ok(()),
+    if let Some(refund) = repository::settle_refund(transaction, id, Pending, &ending, now).await? {
+        return match ending.status {
+            Succeeded => announce(transaction, &refund, now).await,
+            _ => {
+                let payment = repository::find_in(transaction, refund.payment_id).await?;
+                failed(transaction, &payment.ok_or(Error::not_found("payment"))?, &refund, now).await
+            }
+        };
     }
+    if ending.status == Failed
+        && source == Source::LookUp
+        && let Some(refund) = repository::settle_refund(transaction, id, Succeeded, &ending, now).await?
+    {
+        return reversed(transaction, &refund, now).await;
+    }
+    Ok(())
 }
 
 async fn announce(transaction: &Transaction, refund: &Refund, now: Timestamp) -> Result<()> {
@@ -206,14 +277,32 @@ async fn announce(transaction: &Transaction, refund: &Refund, now: Timestamp) ->
     Ok(events::emit(transaction, Payments::NAME, &event).await?)
 }
 
-/// The provider keeps the money. Whoever has asked for the refund is told; an admin sees it at the payment.
-async fn announce_failed(transaction: &Transaction, refund: &Refund) -> Result<()> {
-    eprintln!("refund {} was declined: {:?}", refund.id, refund.reason);
-    let Some(request_id) = refund.request_id else { return Ok(()) };
-    let payment = repository::find_in(transaction, refund.payment_id).await?.ok_or(Error::not_found("payment"))?;
+/// What went back has come back to the provider.
+async fn reversed(transaction: &Transaction, refund: &Refund, now: Timestamp) -> Result<()> {
+    let came_back = Money::from_minor(-refund.amount.minor());
+    let payment = repository::add_refunded(transaction, refund.payment_id, came_back, now).await?;
+    let payment = payment.ok_or(Error::not_found("payment"))?;
+    ledger::reversed(transaction, &payment, refund, now).await?;
+    failed(transaction, &payment, refund, now).await
+}
+
+/// The provider has the money. Orders are told, and an admin sees it at the payment. If the order is over, it goes back in
+/// another refund.
+async fn failed(transaction: &Transaction, payment: &Payment, refund: &Refund, now: Timestamp) -> Result<()> {
     let reason = refund.reason.clone().unwrap_or_default();
-    let event = RefundFailed { order_id: payment.order_id, request_id, reason };
-    Ok(events::emit(transaction, Payments::NAME, &event).await?)
+    eprintln!("refund {} of payment {} has failed: {reason}", refund.id, payment.id);
+    let event = RefundFailed {
+        order_id: payment.order_id,
+        refund_id: Some(refund.id),
+        request_id: refund.request_id,
+        amount: refund.amount,
+        reason,
+    };
+    events::emit(transaction, Payments::NAME, &event).await?;
+    if charges::is_over(transaction, payment).await? {
+        give_back_again(transaction, payment, refund, now).await?;
+    }
+    Ok(())
 }
 
 /// Finds out how refunds ended that nobody has heard of, and sends those again that never arrived.
@@ -230,7 +319,7 @@ pub(crate) async fn find_out_unknown() -> Result<()> {
 
 async fn find_out(refund: &Refund) -> Result<()> {
     match provider::look_up_refund(refund.refund_key.clone()).await {
-        RefundState::Settled(outcome) => conclude(refund, outcome).await,
+        RefundState::Settled(outcome) => conclude(refund, outcome, Source::LookUp).await,
         RefundState::Missing => {
             let payment = repository::find(&DATABASE, refund.payment_id).await?;
             send(&payment.ok_or(Error::not_found("payment"))?, refund).await
@@ -248,9 +337,28 @@ pub(crate) async fn hear(refund: &Refund, message: &str) -> Result<()> {
     DATABASE
         .transaction(Durability::Durable, async |transaction| match state {
             RefundState::Settled(outcome) if events::write_down_foreign(transaction, message).await? => {
-                settle(transaction, refund.id, &outcome).await
+                settle(transaction, refund.id, &outcome, Source::LookUp).await
             }
             _ => Ok(()),
         })
         .await
+}
+
+/// How those refunds of a payment stand of which there may be news. 503 when the provider does not answer.
+pub(crate) async fn look_up_all(id: PaymentId) -> Result<Vec<(RefundId, Outcome)>> {
+    let mut outcomes = Vec::new();
+    for refund in repository::refunds_of(&DATABASE, id).await? {
+        if refund.status == PaymentStatus::Failed {
+            continue;
+        }
+        match provider::look_up_refund(refund.refund_key).await {
+            // A pending one may not have an ending yet, and is looked up again by ticks.
+            RefundState::Settled(Outcome::Unknown) if refund.status == PaymentStatus::Succeeded => {
+                return Err(Error::Unavailable("the payment provider".into()));
+            }
+            RefundState::Settled(outcome) => outcomes.push((refund.id, outcome)),
+            RefundState::Missing => {}
+        }
+    }
+    Ok(outcomes)
 }

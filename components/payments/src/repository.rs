@@ -40,7 +40,8 @@ pub(crate) struct Payment {
     pub(crate) amount: Money,
     pub(crate) currency: Currency,
     pub(crate) refunded: Money,
-    pub(crate) token: String,
+    /// What stands for the card, only until the provider has answered.
+    pub(crate) token: Option<String>,
     pub(crate) status: PaymentStatus,
     pub(crate) reason: Option<String>,
     pub(crate) charge_key: String,
@@ -196,7 +197,7 @@ pub(crate) async fn send_waiting(
     transaction.query_one(&update, params![check_at.0, now.0, order_id.0]).await?.map(Payment::read).transpose()
 }
 
-/// How a payment ended, or where it rests.
+/// How a payment or a refund ended, or where a payment rests.
 pub(crate) struct Ending<'a> {
     pub(crate) status: PaymentStatus,
     /// The provider's own.
@@ -205,7 +206,7 @@ pub(crate) struct Ending<'a> {
 }
 
 /// Settles a payment, and says whether its order is over. `None` when the ending does not follow from where the payment
-/// is by now.
+/// is by now. Whatever the ending, the token has done its work: what is held is captured and let go by the charge's key.
 pub(crate) async fn settle(
     transaction: &Transaction,
     id: PaymentId,
@@ -214,8 +215,8 @@ pub(crate) async fn settle(
 ) -> Result<Option<(Payment, bool)>> {
     let before: Vec<_> = before(ending.status).iter().map(|status| format!("'{status}'")).collect();
     let update = format!(
-        "UPDATE payments SET status = $1, reference = COALESCE($2, reference), reason = $3, check_at = NULL, updated_at = $4 \
-         WHERE id = $5 AND status IN ({}) RETURNING {PAYMENT}, \
+        "UPDATE payments SET status = $1, reference = COALESCE($2, reference), reason = $3, token = NULL, check_at = NULL, \
+         updated_at = $4 WHERE id = $5 AND status IN ({}) RETURNING {PAYMENT}, \
          (SELECT closed FROM payable_orders o WHERE o.order_id = payments.order_id)",
         before.join(", ")
     );
@@ -247,6 +248,11 @@ pub(crate) async fn rest(transaction: &Transaction, id: PaymentId, reason: &str,
     let update = "UPDATE payments SET reason = $1, check_at = NULL, updated_at = $2 \
          WHERE id = $3 AND status = 'authorized' AND operation = 'capture' AND check_at IS NOT NULL RETURNING id";
     Ok(transaction.query_one(update, params![reason, now.0, id.0]).await?.is_some())
+}
+
+/// Forgets the token of a payment that is not sent any more.
+pub(crate) async fn forget_token(transaction: &Transaction, id: PaymentId) -> Result<()> {
+    Ok(transaction.execute("UPDATE payments SET token = NULL WHERE id = $1", params![id.0]).await?)
 }
 
 /// Writes down that the charge of a pending payment is about to be sent once more.

@@ -11,6 +11,8 @@
 //! | `tok_timeout_lost` | unknown, and never arrived: a look-up finds nothing; the next one is approved | approved |
 //! | `tok_unreachable` | unknown, and so is every look-up | |
 //! | `tok_refund_declined` | approved | refund: declined, `refund-declined` |
+//! | `tok_refund_declined_once` | approved | the first refund: declined, `refund-declined` |
+//! | `tok_refund_reversed` | approved | the first refund: approved; whoever looks it up then finds it declined, `refund-reversed` |
 //! | `tok_refund_timeout` | approved | refund: unknown, but given back: a look-up finds it |
 //! | `tok_capture_declined` | approved | capture: declined, `capture-declined`, and still held |
 //! | `tok_capture_expired` | approved | capture: declined, `authorization-expired`, and no longer held |
@@ -60,6 +62,8 @@ struct Charge {
     amount: u64,
     currency: String,
     ending: Ending,
+    /// The key of the first refund, when the token makes a difference between that one and others.
+    first_refund: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,6 +71,9 @@ struct Refund {
     charge_key: String,
     amount: u64,
     ending: Ending,
+    /// It comes back as soon as somebody looks it up.
+    #[serde(default)]
+    comes_back: bool,
 }
 
 /// The ending of a new charge that is `held` or taken, and whether the shop is told.
@@ -76,6 +83,8 @@ fn charge_ending(token: &str, held: Ending) -> (Ending, bool) {
         "tok_visa"
         | "tok_mastercard"
         | "tok_refund_declined"
+        | "tok_refund_declined_once"
+        | "tok_refund_reversed"
         | "tok_refund_timeout"
         | "tok_capture_declined"
         | "tok_capture_expired"
@@ -92,9 +101,11 @@ fn charge_ending(token: &str, held: Ending) -> (Ending, bool) {
     }
 }
 
-fn refund_ending(token: &str) -> (Ending, bool) {
+/// The ending of a new refund, which may be the `first` of its charge, and whether the shop is told.
+fn refund_ending(token: &str, first: bool) -> (Ending, bool) {
     match token {
         "tok_refund_declined" => (Ending::Declined("refund-declined".to_owned()), true),
+        "tok_refund_declined_once" if first => (Ending::Declined("refund-declined".to_owned()), true),
         "tok_refund_timeout" => (Ending::Approved, false),
         _ => (Ending::Approved, true),
     }
@@ -121,6 +132,15 @@ async fn read<T: DeserializeOwned>(books: &Store, key: &str) -> Option<Option<T>
     }
 }
 
+/// Writes an entry into the books; `None` when that fails.
+async fn write<T: Serialize>(books: &Store, entry_key: &str, entry: &T) -> Option<()> {
+    let written = match serde_json::to_vec(entry) {
+        Ok(entry) => books.set(entry_key, &entry).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    written.inspect_err(|error| eprintln!("sandbox: {entry_key}: {error}")).ok()
+}
+
 /// Writes an operation into the books, then answers; an operation that cannot be written down did not happen.
 async fn settle<T: Serialize>(
     books: &Store,
@@ -130,17 +150,9 @@ async fn settle<T: Serialize>(
     ending: &Ending,
     told: bool,
 ) -> Outcome {
-    let written = match serde_json::to_vec(entry) {
-        Ok(entry) => books.set(entry_key, &entry).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    match written {
-        Ok(()) if told => outcome(key, ending),
-        Ok(()) => Outcome::Unknown,
-        Err(error) => {
-            eprintln!("sandbox: {entry_key}: {error}");
-            Outcome::Unknown
-        }
+    match write(books, entry_key, entry).await {
+        Some(()) if told => outcome(key, ending),
+        _ => Outcome::Unknown,
     }
 }
 
@@ -161,7 +173,7 @@ async fn charge(request: ChargeRequest, goal: Ending) -> Option<Outcome> {
         None => charge_ending(&request.token, goal),
     };
     let ChargeRequest { key, token, amount, currency, .. } = request;
-    let entry = Charge { token, amount, currency, ending: ending.clone() };
+    let entry = Charge { token, amount, currency, ending: ending.clone(), first_refund: None };
     Some(settle(&books, &entry_key, &entry, &key, &ending, told).await)
 }
 
@@ -210,12 +222,23 @@ async fn refund(request: RefundRequest) -> Option<Outcome> {
     if let Some(refund) = read::<Refund>(&books, &entry_key).await? {
         return Some(outcome(&request.key, &refund.ending));
     }
-    let charge = read::<Charge>(&books, &format!("charge/{}", request.charge_key)).await?;
+    let charge_entry = format!("charge/{}", request.charge_key);
+    let charge = read::<Charge>(&books, &charge_entry).await?;
     let charge = charge.filter(|charge| matches!(charge.ending, Ending::Approved) && request.amount <= charge.amount);
-    let Some(charge) = charge else { return Some(no_such_charge()) };
-    let (ending, told) = refund_ending(&charge.token);
+    let Some(mut charge) = charge else { return Some(no_such_charge()) };
     let RefundRequest { key, charge_key, amount, .. } = request;
-    let entry = Refund { charge_key, amount, ending: ending.clone() };
+    let first = match charge.token.as_str() {
+        "tok_refund_declined_once" | "tok_refund_reversed" if charge.first_refund.is_none() => {
+            charge.first_refund = Some(key.clone());
+            // On disk before the refund is: asked again after a crash, it is still the first.
+            write(&books, &charge_entry, &charge).await?;
+            true
+        }
+        _ => charge.first_refund.as_ref() == Some(&key),
+    };
+    let (ending, told) = refund_ending(&charge.token, first);
+    let comes_back = first && charge.token == "tok_refund_reversed";
+    let entry = Refund { charge_key, amount, ending: ending.clone(), comes_back };
     Some(settle(&books, &entry_key, &entry, &key, &ending, told).await)
 }
 
@@ -235,7 +258,12 @@ async fn look_up_charge(key: &str) -> Option<ChargeState> {
 
 async fn look_up_refund(key: &str) -> Option<RefundState> {
     let books = open().await?;
-    let refund = read::<Refund>(&books, &format!("refund/{key}")).await?;
+    let entry_key = format!("refund/{key}");
+    let mut refund = read::<Refund>(&books, &entry_key).await?;
+    if let Some(refund) = refund.as_mut().filter(|refund| refund.comes_back) {
+        (refund.ending, refund.comes_back) = (Ending::Declined("refund-reversed".to_owned()), false);
+        write(&books, &entry_key, refund).await?;
+    }
     Some(match refund {
         Some(refund) => RefundState::Settled(outcome(key, &refund.ending)),
         None => RefundState::Missing,

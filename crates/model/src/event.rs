@@ -228,12 +228,16 @@ events! {
         request_id: Option<Uuid>,
     }
 
-    /// The money that orders wanted to give back stays where it is.
+    /// Money that was to go back has not, or has gone and come back again: then the refund was announced before.
     RefundFailed = "REFUND_FAILED" => ["orders"], "order" / order_id {
         /// The order that was paid.
         order_id: OrderId,
-        /// The request of orders that it answers.
-        request_id: Uuid,
+        /// The refund; none when nothing could be given back in the first place.
+        refund_id: Option<RefundId>,
+        /// The request of orders that it answers; none when it was made in another way.
+        request_id: Option<Uuid>,
+        /// What the customer has not got.
+        amount: Money,
         /// The provider's word, or ours, for people.
         reason: String,
     }

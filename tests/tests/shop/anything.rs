@@ -1,6 +1,10 @@
 //! Whatever customers and sellers do, in whatever order, at once or one after the other: the books add up.
 
-use std::{future::IntoFuture, time::Duration};
+use std::{
+    future::IntoFuture,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use proptest::{
@@ -10,6 +14,8 @@ use proptest::{
 use serde_json::{Value, json};
 use shop_tests::{Allow, Answer, Customer, Shop, ShopOptions, needs_bench, say};
 
+use crate::webhooks;
+
 mod cart;
 
 use cart::Cart;
@@ -17,20 +23,27 @@ use cart::Cart;
 /// Unless PROPTEST_CASES says otherwise.
 const CASES: u32 = 64;
 const TIMEOUT: Duration = Duration::from_secs(3600);
-const TOKENS: [&str; 12] = [
+const TOKENS: [&str; 14] = [
     "tok_visa",
     "tok_mastercard",
     "tok_declined",
     "tok_timeout",
     "tok_timeout_declined",
     "tok_timeout_lost",
-    "tok_refund_timeout",
     "tok_capture_timeout",
     "tok_capture_declined",
     "tok_capture_expired",
     "tok_void_timeout",
     "tok_of_nobody",
+    "tok_refund_timeout",
+    "tok_refund_declined_once",
+    "tok_refund_reversed",
 ];
+/// The first of those whose refunds are something special.
+const REFUNDS: usize = 11;
+
+/// Each message of the provider has an id of its own.
+static MESSAGES: AtomicUsize = AtomicUsize::new(0);
 
 const STATUSES: [&str; 4] = ["shipped", "delivered", "returned", "cancelled"];
 
@@ -38,22 +51,60 @@ const STATUSES: [&str; 4] = ["shipped", "delivered", "returned", "cancelled"];
 /// there are by then.
 #[derive(Debug, Clone)]
 enum Step {
-    Place { product: usize, quantity: u32, token: Option<usize> },
-    Pay { order: usize, token: usize, capture: bool },
-    Capture { order: usize },
-    Void { order: usize },
-    Cancel { order: usize },
-    Refund { order: usize, cents: Option<u32> },
-    SetStatus { order: usize, status: usize },
-    GiveBack { order: usize, cents: Option<u32>, quantity: Option<u32>, restock: bool },
-    Adjust { product: usize, delta: i32 },
-    SetStock { product: usize, stock: u32 },
-    Pass { seconds: u64 },
+    Place {
+        product: usize,
+        quantity: u32,
+        token: Option<usize>,
+    },
+    Pay {
+        order: usize,
+        token: usize,
+        capture: bool,
+    },
+    Capture {
+        order: usize,
+    },
+    Void {
+        order: usize,
+    },
+    Cancel {
+        order: usize,
+    },
+    Refund {
+        order: usize,
+        cents: Option<u32>,
+    },
+    /// The provider says that there is news of an order's payment.
+    Tell {
+        order: usize,
+    },
+    SetStatus {
+        order: usize,
+        status: usize,
+    },
+    GiveBack {
+        order: usize,
+        cents: Option<u32>,
+        quantity: Option<u32>,
+        restock: bool,
+    },
+    Adjust {
+        product: usize,
+        delta: i32,
+    },
+    SetStock {
+        product: usize,
+        stock: u32,
+    },
+    Pass {
+        seconds: u64,
+    },
     Tick,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let token = 0..TOKENS.len();
+    // A refund comes late in an order's life.
+    let token = prop_oneof![2 => 0..TOKENS.len(), 1 => REFUNDS..TOKENS.len()];
     prop_oneof![
         6 => (0..3usize, 1..4u32, prop::option::of(token.clone()))
             .prop_map(|(product, quantity, token)| Step::Place { product, quantity, token }),
@@ -63,6 +114,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..20usize).prop_map(|order| Step::Void { order }),
         3 => (0..20usize).prop_map(|order| Step::Cancel { order }),
         2 => (0..20usize, prop::option::of(1..2000u32)).prop_map(|(order, cents)| Step::Refund { order, cents }),
+        4 => (0..20usize).prop_map(|order| Step::Tell { order }),
         3 => (0..20usize, 0..STATUSES.len()).prop_map(|(order, status)| Step::SetStatus { order, status }),
         3 => (0..20usize, prop::option::of(1..2000u32), prop::option::of(1..3u32), prop::bool::ANY)
             .prop_map(|(order, cents, quantity, restock)| Step::GiveBack { order, cents, quantity, restock }),
@@ -128,6 +180,11 @@ impl Case<'_> {
                 let body = cents.map_or(json!({}), |cents| json!({ "amount": f64::from(cents) / 100.0 }));
                 self.at_payment(*order, "refund", &body).await?
             }
+            Step::Tell { order } => {
+                let id = format!("msg_{}", MESSAGES.fetch_add(1, Ordering::SeqCst));
+                let message = json!({ "type": "news", "data": { "orderId": self.order(*order)? } });
+                webhooks::signed(self.shop, &id, &message).await
+            }
             Step::SetStatus { order, status } => {
                 let path = format!("/api/v1/orders/{}/status", self.order(*order)?);
                 self.shop.put(path, &json!({ "status": STATUSES[*status] })).by(admin).await
@@ -168,7 +225,7 @@ impl Case<'_> {
             Move::Cart(step) => self.cart.take(step).await,
             Move::Shop(step) => {
                 let answer = self.take(step).await?;
-                // 401 when time has passed the access token while the request was on its way.
+                // 401 when time has passed the access token, or the signature, while the request was on its way.
                 let fits = answer.status.is_success() || [401, 409, 422].contains(&answer.status.as_u16());
                 (!fits).then(|| format!("{answer:?}"))
             }
@@ -200,7 +257,7 @@ fn whatever_happens_the_books_add_up() {
     needs_bench!("it moves the clock");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     // One shop for all cases, each with products of its own: what went wrong in a case is told by that case.
-    let shop = runtime.block_on(Shop::start(ShopOptions { order_timeout: TIMEOUT, ..ShopOptions::default() }));
+    let shop = runtime.block_on(Shop::start(ShopOptions { order_timeout: TIMEOUT, ..webhooks::options() }));
     let ann = runtime.block_on(shop.customer("ann"));
     // Shrinking repeats a case many times, each in the shop as it is by then.
     let mut config = Config { max_shrink_iters: 50, failure_persistence: None, ..Config::default() };
@@ -220,6 +277,9 @@ fn whatever_happens_the_books_add_up() {
     let checkouts = shop.query("carts", "SELECT status, count(*), count(discount_code) FROM checkouts GROUP BY status");
     let uses = shop.query("carts", "SELECT status, count(*) FROM redemptions GROUP BY status");
     say(&format!("checkouts, and those with a code: {checkouts:?}; uses of codes: {uses:?}"));
+    let refunds = shop.query("payments", "SELECT status, count(*) FROM refunds GROUP BY status");
+    let back = shop.value("payments", "SELECT count(*) / 2 FROM ledger WHERE posting LIKE 'refund-reversal/%'");
+    say(&format!("refunds: {refunds:?}, of which {back} had succeeded before they failed"));
     if let Err(failure) = outcome {
         panic!("{failure}");
     }

@@ -66,6 +66,7 @@ async fn the_audit_notices_every_broken_promise() {
         ("orders", format!("UPDATE orders SET expires_at = expires_at - 100000000 WHERE id = {reserved}"), format!("UPDATE orders SET expires_at = expires_at + 100000000 WHERE id = {reserved}"), "time is up"),
         ("payments", set("payments", "charge_key = charge_key || 'x'", paid), set("payments", "charge_key = rtrim(charge_key, 'x')", paid), "payments does not know"),
         ("payments", set("payments", "refunded = 0", cancelled), set("payments", "refunded = amount", cancelled), "other refunds"),
+        ("payments", set("payments", "token = 'tok_visa'", paid), set("payments", "token = NULL", paid), "its token is still here"),
         ("payments", set("payments", "check_at = 1", paid), set("payments", "check_at = NULL", paid), "not known"),
         ("payments", "UPDATE ledger SET amount = amount + 1 WHERE id = 1".into(), "UPDATE ledger SET amount = amount - 1 WHERE id = 1".into(), "that sum to"),
         ("payments", "UPDATE ledger SET amount = amount * 2 WHERE posting = 'capture/1'".into(), "UPDATE ledger SET amount = amount / 2 WHERE posting = 'capture/1'".into(), "other sums"),
@@ -160,8 +161,8 @@ async fn the_audit_notices_histories_that_cannot_be() {
     // A refund that has put pieces back of which inventory knows nothing.
     let items = json!([{ "productId": mug, "quantity": 1 }]);
     let restock = format!(
-        "INSERT INTO refunds (id, order_id, status, amount, items, restock, created_at, updated_at) \
-         VALUES (999, {paid}, 'failed', 1, '{items}', TRUE, 0, 0)"
+        "INSERT INTO refunds (id, name, order_id, status, amount, items, restock, created_at, updated_at) \
+         VALUES (999, 'refund/999', {paid}, 'failed', 1, '{items}', TRUE, 0, 0)"
     );
     assert_noticed(&shop, "orders", &restock, "DELETE FROM refunds WHERE id = 999", "but inventory has");
 }

@@ -92,6 +92,14 @@ impl FakeStripe {
         *self.state.mood.lock().unwrap() = mood;
     }
 
+    /// The bank sends back what has been given back so far.
+    pub fn fail_refunds(&self) {
+        for refund in &mut self.state.books.lock().unwrap().refunds {
+            refund["status"] = "failed".into();
+            refund["failure_reason"] = "expired_or_canceled_card".into();
+        }
+    }
+
     /// How many requests have come.
     pub fn requests(&self) -> usize {
         self.state.requests.load(Ordering::SeqCst)
@@ -249,7 +257,8 @@ impl Books {
         let Some(charged) = charged.and_then(|intent| intent["amount"].as_i64()) else {
             return refused(400, "invalid_request_error", "payment_intent_unexpected_state");
         };
-        let given_back = self.refunds.iter().filter(|refund| refund["payment_intent"] == intent.as_str());
+        let of = |refund: &&Value| refund["payment_intent"] == intent.as_str() && refund["status"] == "succeeded";
+        let given_back = self.refunds.iter().filter(of);
         let given_back: i64 = given_back.map(|refund| refund["amount"].as_i64().unwrap()).sum();
         if given_back + amount > charged {
             return refused(400, "invalid_request_error", "charge_already_refunded");

@@ -173,11 +173,25 @@ async fn a_refund_that_the_provider_refuses_is_not_booked() {
 async fn an_order_that_is_settled_has_no_token_any_more() {
     let (shop, ann) = open().await;
     let mug = shop.product(5.0, 5).await;
+    let tokens = |service: &str, rows: &str| shop.value(service, &format!("SELECT count(*) FROM {rows} IS NOT NULL"));
     for (token, status) in [("tok_visa", "paid"), ("tok_declined", "failed")] {
         let order = shop.place(&ann, mug, 1, Some(token)).await;
         shop.wait_for(order, status).await;
     }
-    assert_eq!(shop.value("orders", "SELECT count(*) FROM orders WHERE payment_token IS NOT NULL"), 0);
+    let held = shop.place(&ann, mug, 1, None).await;
+    shop.wait_for(held, "reserved").await;
+    let body = json!({ "orderId": held, "token": "tok_visa", "capture": false });
+    assert_eq!(shop.post("/api/v1/payments", &body).by(&ann).await.expect(201)["status"], "authorized");
+    assert_eq!(tokens("orders", "orders WHERE payment_token"), 0);
+    assert_eq!(tokens("payments", "payments WHERE token"), 0);
+    // What the provider has not answered may have to be sent again, unless its order is over.
+    let unknown = shop.place(&ann, mug, 1, Some("tok_unreachable")).await;
+    shop.settle().await;
+    assert_eq!(tokens("payments", "payments WHERE token"), 1);
+    shop.cancel(&ann, unknown).await.expect(200);
+    shop.settle().await;
+    assert_eq!(tokens("payments", "payments WHERE token"), 0);
+    assert_eq!(shop.payment_of(unknown).await.expect(200)["status"], "pending");
 }
 
 /// What the seller says, and what happens to the stock, is what customers see.

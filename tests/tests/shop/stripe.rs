@@ -14,9 +14,12 @@ use std::{
 use bodega_host::{Phase, Verdict};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shop_tests::{Customer, Script, Shop, ShopOptions, eventually, needs_bench};
+use shop_tests::{Allow, Customer, Script, Shop, ShopOptions, eventually, needs_bench};
 
-use crate::fake_stripe::{FakeStripe, Mood, SECRET};
+use crate::{
+    fake_stripe::{FakeStripe, Mood, SECRET},
+    webhooks,
+};
 
 const PAYMENTS: &str = "/api/v1/payments";
 /// For one request to Stripe.
@@ -48,14 +51,18 @@ fn changes() -> Vec<(String, String)> {
 
 async fn open(script: Option<Arc<Script>>) -> (FakeStripe, Shop, Customer) {
     let stripe = FakeStripe::start().await;
-    let variables = [
-        ("stripe_url", stripe.url()),
-        ("stripe_secret_key", SECRET.to_owned()),
-        ("stripe_timeout_ms", PATIENCE.as_millis().to_string()),
-    ];
+    let mut variables = webhooks::options().variables;
+    variables.extend(
+        [
+            ("stripe_url", stripe.url()),
+            ("stripe_secret_key", SECRET.to_owned()),
+            ("stripe_timeout_ms", PATIENCE.as_millis().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
     let control = script.map(|script| -> Arc<dyn bodega_host::Control> { script });
     let shop = Shop::start(ShopOptions {
-        variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
+        variables,
         changes: changes(),
         provider_books: Some(Arc::new(stripe.books())),
         // Time passes in jumps here; no order's time may be up by them.
@@ -122,6 +129,37 @@ async fn money_is_taken_held_let_go_and_given_back() {
     shop.settle().await;
     assert_eq!(moved(&shop), (2500, 500));
     shop.audit();
+}
+
+/// Stripe says later that a refund has failed, as banks do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_fails_after_it_succeeded_goes_back_again_when_its_order_is_over() {
+    needs_bench!("it moves the clock");
+    let (stripe, shop, ann) = open(None).await;
+    let order = reserved(&shop, &ann).await;
+    shop.pay(&ann, order, "tok_visa").await.expect(201);
+    shop.wait_for(order, "paid").await;
+    shop.cancel(&ann, order).await.expect(200);
+    shop.settle().await;
+    assert_eq!(moved(&shop), (1250, 1250));
+
+    stripe.fail_refunds();
+    let key = shop.value("payments", "SELECT refund_key FROM refunds");
+    let object = json!({ "id": "re_1", "object": "refund", "status": "failed", "metadata": { "key": key } });
+    let message = json!({ "id": "evt_1", "type": "refund.failed", "data": { "object": object } });
+    for id in ["msg_1", "msg_1", "msg_2"] {
+        webhooks::signed(&shop, id, &message).await.expect(204);
+    }
+    shop.settle().await;
+    let payment = shop.payment_of(order).await.expect(200);
+    assert_eq!((&payment["status"], &payment["refundedAmount"]), (&json!("succeeded"), &json!(0.0)));
+    let failed = &payment["refunds"][0];
+    assert_eq!((&failed["status"], &failed["reason"]), (&json!("failed"), &json!("expired-or-canceled-card")));
+    shop.settle_over_time().await;
+    assert_eq!(shop.payment_of(order).await.expect(200)["status"], "refunded");
+    assert_eq!(moved(&shop), (1250, 1250));
+    assert_eq!(shop.find_order(order).await["refunded"], 12.5);
+    shop.audit_allowing(&[Allow::DeclinedRefunds]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

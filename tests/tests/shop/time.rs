@@ -97,14 +97,6 @@ async fn a_refund_without_an_answer_is_looked_up_until_it_is_known() {
     shop.settle_over_time().await;
     assert_eq!(shop.payment_of(order).await.expect(200)["status"], "refunded");
     shop.audit();
-
-    let order = shop.place(&ann, mug, 1, Some("tok_refund_declined")).await;
-    shop.wait_for(order, "paid").await;
-    shop.cancel(&ann, order).await.expect(200);
-    shop.settle_over_time().await;
-    let payment = shop.payment_of(order).await.expect(200);
-    assert_eq!((&payment["status"], &payment["refunds"][0]["status"]), (&json!("succeeded"), &json!("failed")));
-    shop.audit_allowing(&[Allow::DeclinedRefunds]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -53,7 +53,7 @@ pub fn signed<'a>(shop: &'a Shop, id: &str, body: &Value) -> Call<'a> {
     send(shop, id, at, &signature(KEY, id, at, &body), &body)
 }
 
-fn about(kind: &str, key: &str) -> Value {
+pub fn about(kind: &str, key: &str) -> Value {
     json!({ "type": kind, "timestamp": "2026-11-23T00:00:00Z", "data": { "key": key } })
 }
 

@@ -2,7 +2,6 @@
 
 use model::{Money, OrderId, RefundId, Timestamp, event::OrderedItem};
 use store::{Database, Row, Transaction, params};
-use uuid::Uuid;
 use web::Result;
 
 use super::{ORDER, Order, allowed};
@@ -12,7 +11,7 @@ use crate::order::REFUNDABLE;
 pub(crate) const PENDING: &str = "pending";
 /// The money has gone back.
 pub(crate) const SUCCEEDED: &str = "succeeded";
-/// It has not, and will not.
+/// It has not, or it has come back to the shop. It will not go any more.
 pub(crate) const FAILED: &str = "failed";
 
 /// Money of an order that goes back, or was to go back.
@@ -52,27 +51,29 @@ fn refund(mut row: Row) -> Result<Refund> {
 #[derive(Debug)]
 pub(crate) struct NewRefund<'a> {
     pub(crate) order_id: OrderId,
-    /// By which payments know it; none when they made it without being asked.
-    pub(crate) request_id: Option<Uuid>,
+    /// Orders' own name for it, or payments'.
+    pub(crate) name: &'a str,
     pub(crate) status: &'a str,
     pub(crate) amount: Money,
     pub(crate) reason: Option<&'a str>,
+    pub(crate) failure: Option<&'a str>,
     pub(crate) items: &'a [OrderedItem],
     pub(crate) restock: bool,
 }
 
-/// Writes a refund down; `None` when the request is known.
+/// Writes a refund down; `None` when there is one of this name.
 pub(crate) async fn insert(transaction: &Transaction, new: &NewRefund<'_>, now: Timestamp) -> Result<Option<Refund>> {
     let insert = format!(
-        "INSERT INTO refunds (request_id, order_id, status, amount, reason, items, restock, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (request_id) DO NOTHING RETURNING {REFUND}"
+        "INSERT INTO refunds (name, order_id, status, amount, reason, failure, items, restock, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO NOTHING RETURNING {REFUND}"
     );
     let values = params![
-        new.request_id.map(|id| id.to_string()),
+        new.name,
         new.order_id.0,
         new.status,
         new.amount.minor(),
         new.reason,
+        new.failure,
         serde_json::to_string(new.items)?,
         new.restock,
         now.0,
@@ -94,19 +95,19 @@ pub(crate) async fn list_in(transaction: &Transaction, id: OrderId) -> Result<Ve
     transaction.query(&query, params![id.0]).await?.into_iter().map(refund).collect()
 }
 
-/// Notes how a refund that payments were asked for has ended; `None` when that is known, or nobody asked.
+/// Notes what became of a refund whose status is `from`; `None` when it is another one by now, or nothing is known of it.
 pub(crate) async fn settle(
     transaction: &Transaction,
-    request_id: Uuid,
+    name: &str,
+    from: &str,
     status: &str,
     failure: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<Refund>> {
     let update = format!(
-        "UPDATE refunds SET status = $1, failure = $2, updated_at = $3 WHERE request_id = $4 AND status = 'pending' \
-         RETURNING {REFUND}"
+        "UPDATE refunds SET status = $1, failure = $2, updated_at = $3 WHERE name = $4 AND status = $5 RETURNING {REFUND}"
     );
-    let values = params![status, failure, now.0, request_id.to_string()];
+    let values = params![status, failure, now.0, name, from];
     transaction.query_one(&update, values).await?.map(refund).transpose()
 }
 
@@ -131,7 +132,7 @@ pub(crate) async fn promise(
     transaction.query_one(&update, params![amount.minor(), now.0, id.0]).await?.map(Order::read).transpose()
 }
 
-/// Ends a promise: `promised` is no longer on its way, `refunded` has arrived.
+/// Ends a promise: `promised` is no longer on its way, `refunded` has arrived, or, below zero, has come back.
 pub(crate) async fn end_promise(
     transaction: &Transaction,
     id: OrderId,

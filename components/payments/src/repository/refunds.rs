@@ -5,7 +5,7 @@ use store::{Database, Durability, Row, Transaction, params};
 use uuid::Uuid;
 use web::{Error, Result};
 
-use super::{PAYMENT, Payment, parsed};
+use super::{Ending, PAYMENT, Payment, parsed};
 
 /// A refund. Its status is `pending`, `succeeded` or `failed`.
 #[derive(Debug, Clone)]
@@ -18,12 +18,15 @@ pub(crate) struct Refund {
     pub(crate) status: PaymentStatus,
     pub(crate) reason: Option<String>,
     pub(crate) refund_key: String,
+    /// How many refunds of the same money the provider has declined before this one.
+    pub(crate) declined: u32,
     pub(crate) attempts: u32,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
 
-const REFUND: &str = "id, payment_id, request_id, amount, status, reason, refund_key, attempts, created_at, updated_at";
+const REFUND: &str =
+    "id, payment_id, request_id, amount, status, reason, refund_key, declined, attempts, created_at, updated_at";
 
 impl Refund {
     fn read(mut row: Row) -> Result<Self> {
@@ -35,6 +38,7 @@ impl Refund {
             status: parsed(&row.next::<String>()?)?,
             reason: row.next()?,
             refund_key: row.next()?,
+            declined: row.next()?,
             attempts: row.next()?,
             created_at: Timestamp(row.next()?),
             updated_at: Timestamp(row.next()?),
@@ -42,7 +46,7 @@ impl Refund {
     }
 }
 
-/// Counts what a refund gave back; the payment's new state.
+/// Counts what a refund gave back, or, when `amount` is below zero, what has come back of it; the payment's new state.
 pub(crate) async fn add_refunded(
     transaction: &Transaction,
     id: PaymentId,
@@ -51,7 +55,8 @@ pub(crate) async fn add_refunded(
 ) -> Result<Option<Payment>> {
     let update = format!(
         "UPDATE payments SET refunded = refunded + $1, updated_at = $2, \
-         status = CASE WHEN refunded + $1 = amount THEN 'refunded' ELSE status END WHERE id = $3 RETURNING {PAYMENT}"
+         status = CASE WHEN refunded + $1 = amount THEN 'refunded' WHEN status = 'refunded' THEN 'succeeded' \
+         ELSE status END WHERE id = $3 RETURNING {PAYMENT}"
     );
     transaction.query_one(&update, params![amount.minor(), now.0, id.0]).await?.map(Payment::read).transpose()
 }
@@ -73,14 +78,15 @@ pub(crate) struct NewRefund<'a> {
     pub(crate) amount: Money,
     pub(crate) refund_key: String,
     pub(crate) reason: Option<&'a str>,
+    pub(crate) declined: u32,
     pub(crate) check_at: Timestamp,
 }
 
-/// Adds a refund that is about to be sent.
+/// Adds a refund that is about to be sent, or will be at its `check_at`.
 pub(crate) async fn insert_refund(transaction: &Transaction, new: NewRefund<'_>, now: Timestamp) -> Result<Refund> {
     let insert = format!(
-        "INSERT INTO refunds (payment_id, request_id, amount, status, reason, refund_key, check_at, created_at, updated_at) \
-         VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8) RETURNING {REFUND}"
+        "INSERT INTO refunds (payment_id, request_id, amount, status, reason, refund_key, declined, check_at, created_at, updated_at) \
+         VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, $9) RETURNING {REFUND}"
     );
     let values = params![
         new.payment_id.0,
@@ -88,6 +94,7 @@ pub(crate) async fn insert_refund(transaction: &Transaction, new: NewRefund<'_>,
         new.amount.minor(),
         new.reason,
         new.refund_key,
+        new.declined,
         new.check_at.0,
         now.0,
         now.0
@@ -119,21 +126,20 @@ pub(crate) async fn refunds_of(database: &Database, id: PaymentId) -> Result<Vec
     database.query(&query, params![id.0]).await?.into_iter().map(Refund::read).collect()
 }
 
-/// Settles a pending refund; `None` when it has been settled before.
+/// Settles a refund whose status is `from`; `None` when it is another one by now.
 pub(crate) async fn settle_refund(
     transaction: &Transaction,
     id: RefundId,
-    status: PaymentStatus,
-    reference: Option<&str>,
-    reason: Option<&str>,
+    from: PaymentStatus,
+    ending: &Ending<'_>,
     now: Timestamp,
 ) -> Result<Option<Refund>> {
     let update = format!(
-        "UPDATE refunds SET status = $1, reference = $2, reason = COALESCE($3, reason), check_at = NULL, updated_at = $4 \
-         WHERE id = $5 AND status = 'pending' RETURNING {REFUND}"
+        "UPDATE refunds SET status = $1, reference = COALESCE($2, reference), reason = COALESCE($3, reason), \
+         check_at = NULL, updated_at = $4 WHERE id = $5 AND status = $6 RETURNING {REFUND}"
     );
-    let row = transaction.query_one(&update, params![status.as_str(), reference, reason, now.0, id.0]).await?;
-    row.map(Refund::read).transpose()
+    let values = params![ending.status.as_str(), ending.reference, ending.reason, now.0, id.0, from.as_str()];
+    transaction.query_one(&update, values).await?.map(Refund::read).transpose()
 }
 
 /// Counts a look at a pending refund and says when to look again.
