@@ -1,6 +1,10 @@
 -- One row for each product. What can be ordered is on_hand - reserved.
+-- The catalog says whose a product is. Until it has (announced), a record may have been added by hand: by a supplier, who
+-- is then believed, or by an admin (then supplier_id is null).
 CREATE TABLE stock (
   product_id    BIGINT  PRIMARY KEY,
+  supplier_id   BIGINT,
+  announced     BOOLEAN NOT NULL,
   on_hand       BIGINT  NOT NULL CHECK (on_hand >= 0),
   reserved      BIGINT  NOT NULL CHECK (reserved >= 0 AND reserved <= on_hand),
   threshold     BIGINT  NOT NULL,
@@ -8,6 +12,8 @@ CREATE TABLE stock (
   discontinued  BOOLEAN NOT NULL,
   updated_at    BIGINT  NOT NULL
 );
+
+CREATE INDEX stock_of_supplier ON stock (supplier_id, product_id);
 
 -- What is held for whom: by an order's saga, until the order ends, or by hand (then order_id is null), until expires_at.
 -- lines: [{"productId": 1, "quantity": 2}].

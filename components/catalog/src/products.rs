@@ -61,8 +61,8 @@ pub(crate) async fn create(caller: &Caller, submitted: Submitted<NewProduct>) ->
 
 /// What is told of a new product.
 pub(crate) fn created(product_id: ProductId, product: Product) -> ProductCreated {
-    let Product { name, sku, price, currency, stock, .. } = product;
-    ProductCreated { product_id, name, sku, price, currency, stock }
+    let Product { supplier_id, name, sku, price, currency, stock, .. } = product;
+    ProductCreated { product_id, supplier_id, name, sku, price, currency, stock }
 }
 
 /// What is told of a product that has changed; `stock`, when somebody has counted it.

@@ -1,10 +1,10 @@
 //! The use cases of inventory: what happens in one transaction, and what is announced.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::StatusCode;
 use model::{
-    OrderId, ProductId, Timestamp,
+    OrderId, ProductId, Timestamp, UserId,
     event::{OrderedItem, StockChanged, StockLow},
 };
 use serde::Serialize;
@@ -13,12 +13,14 @@ use web::{Answer, Caller, Error, Once, Page, PageQuery, Result};
 
 use crate::{
     DATABASE, Inventory,
-    repository::{self, Movement, Record, Reservation},
+    repository::{self, Movement, NewRecord, Record, Reservation},
     stock::{self, Change, Kind, Verdict},
 };
 
 /// How long pieces are held by hand when nobody says.
 const HOLD: Duration = Duration::from_secs(15 * 60);
+/// Pieces of a product: the catalog counts as far.
+const MOST_ON_HAND: i64 = u32::MAX as i64;
 /// So many reservations expire in one tick: with up to 100 lines each, they still fit in one statement.
 const MOST_EXPIRED: u32 = 32;
 
@@ -29,6 +31,8 @@ pub(crate) struct StockView {
     /// A record is known by its product.
     id: ProductId,
     product_id: ProductId,
+    /// Whose product it is; `null` as long as the catalog has not said it.
+    supplier_id: Option<UserId>,
     on_hand: i64,
     reserved: i64,
     available: i64,
@@ -43,6 +47,7 @@ impl From<Record> for StockView {
         Self {
             id: record.product_id,
             product_id: record.product_id,
+            supplier_id: record.supplier_id,
             on_hand: record.on_hand,
             reserved: record.reserved,
             available: record.available(),
@@ -84,13 +89,23 @@ impl From<Reservation> for ReservationView {
 
 const NOT_FOUND: Error = Error::not_found("inventory record");
 
-pub(crate) async fn get(product_id: ProductId) -> Result<StockView> {
-    Ok(repository::find(&DATABASE, product_id).await?.ok_or(NOT_FOUND)?.into())
+/// The record, when its product is the caller's: those of others are not there for a supplier. Which of them are for
+/// sale, and therefore no secret, only the catalog knows.
+fn owned(caller: &Caller, found: Option<Record>) -> Result<Record> {
+    found.filter(|record| record.belongs_to(caller)).ok_or(NOT_FOUND)
 }
 
-pub(crate) async fn list(query: &PageQuery) -> Result<Page<StockView>> {
+pub(crate) async fn get(caller: &Caller, product_id: ProductId) -> Result<StockView> {
+    caller.must_sell()?;
+    Ok(owned(caller, repository::find(&DATABASE, product_id).await?)?.into())
+}
+
+/// The supplier's records; all, for an admin.
+pub(crate) async fn list(caller: &Caller, query: &PageQuery) -> Result<Page<StockView>> {
+    caller.must_sell()?;
     let after = query.after::<i64>()?.unwrap_or(0);
-    let records = repository::list(&DATABASE, after, query.limit() + 1).await?;
+    let of = (!caller.role.administers()).then_some(caller.user_id);
+    let records = repository::list(&DATABASE, of, after, query.limit() + 1).await?;
     Page::new(records.into_iter().map(StockView::from).collect(), query.limit(), |record| record.product_id)
 }
 
@@ -99,16 +114,16 @@ pub(crate) async fn check(product_id: ProductId, requested: u32) -> Result<Check
     Ok(Check { product_id, requested, available, sufficient: available >= i64::from(requested) })
 }
 
-pub(crate) async fn history(product_id: ProductId, query: &PageQuery) -> Result<Page<Movement>> {
+pub(crate) async fn history(caller: &Caller, product_id: ProductId, query: &PageQuery) -> Result<Page<Movement>> {
+    caller.must_sell()?;
     let before = query.after::<i64>()?.unwrap_or(i64::MAX);
+    owned(caller, repository::find(&DATABASE, product_id).await?)?;
     let movements = repository::history(&DATABASE, product_id, before, query.limit() + 1).await?;
-    if movements.is_empty() && query.cursor.is_none() {
-        get(product_id).await?;
-    }
     Page::new(movements, query.limit(), |movement| movement.id)
 }
 
-/// Adds the record of a product that has none.
+/// Adds the record of a product that has none. The catalog's products get theirs by event: until that has come, the
+/// supplier who adds one is believed.
 pub(crate) async fn create(
     caller: &Caller,
     once: &Once,
@@ -116,32 +131,60 @@ pub(crate) async fn create(
     quantity: u32,
     threshold: Option<u32>,
 ) -> Result<Answer> {
+    caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
                 return Ok(answer);
             }
-            let threshold = threshold.map_or_else(|| stock::threshold(quantity.into()), i64::from);
-            let record = receive(transaction, product_id, quantity, threshold).await?;
-            let record = record.ok_or_else(|| {
-                Error::Conflict("inventory-exists", "this product has an inventory record: adjust it".into())
-            })?;
+            let new = NewRecord {
+                product_id,
+                supplier_id: (!caller.role.administers()).then_some(caller.user_id),
+                announced: false,
+                threshold: threshold.map_or_else(|| stock::threshold(quantity.into()), i64::from),
+            };
+            let Some(record) = receive(transaction, &new, quantity).await? else {
+                owned(caller, repository::find_in(transaction, product_id).await?)?;
+                let detail = "this product has an inventory record: adjust it".to_owned();
+                return Err(Error::Conflict("inventory-exists", detail));
+            };
             once.answer(transaction, Some(caller), StatusCode::CREATED, &StockView::from(record)).await
         })
         .await
 }
 
-/// Starts a product's record with `quantity` pieces; `None` when it has one.
-pub(crate) async fn receive(
+/// The catalog has a new product, and says whose it is. When there is a record already, what its supplier or an admin
+/// counted stands; what another supplier did was nobody's pieces.
+pub(crate) async fn introduce(
     transaction: &Transaction,
     product_id: ProductId,
+    supplier_id: UserId,
     quantity: u32,
-    threshold: i64,
-) -> Result<Option<Record>> {
-    if !repository::create(transaction, product_id, threshold, Timestamp::now()).await? {
+) -> Result<()> {
+    let threshold = stock::threshold(quantity.into());
+    let new = NewRecord { product_id, supplier_id: Some(supplier_id), announced: true, threshold };
+    if receive(transaction, &new, quantity).await?.is_some() {
+        return Ok(());
+    }
+    let record = repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?;
+    let now = Timestamp::now();
+    repository::set_supplier(transaction, product_id, supplier_id, now).await?;
+    if record.supplier_id.is_none_or(|known| known == supplier_id) {
+        // The catalog shows what it was told with the product.
+        return announce(transaction, &[record]).await;
+    }
+    repository::set_threshold(transaction, product_id, threshold, now).await?;
+    // What is held by hand comes back by itself.
+    let on_hand = Adjustment::OnHand(record.reserved.max(quantity.into()));
+    adjust(transaction, product_id, on_hand, Some("the product is another supplier's")).await.map(drop)
+}
+
+/// Starts a product's record with `quantity` pieces; `None` when it has one.
+async fn receive(transaction: &Transaction, new: &NewRecord, quantity: u32) -> Result<Option<Record>> {
+    if !repository::create(transaction, new, Timestamp::now()).await? {
         return Ok(None);
     }
-    let change = Change { product_id, on_hand: quantity.into(), reserved: 0, reservation_id: None };
+    let change = Change { product_id: new.product_id, on_hand: quantity.into(), reserved: 0, reservation_id: None };
     Ok(apply(transaction, Kind::Received, &[change], None).await?.into_iter().next())
 }
 
@@ -152,7 +195,7 @@ pub(crate) enum Adjustment {
     By(i64),
     /// So many on hand.
     OnHand(i64),
-    /// So many more, or fewer, but at most all that can be ordered.
+    /// So many more, or fewer, but no fewer than all that can be ordered, and no more than a record holds.
     Within(i64),
 }
 
@@ -179,7 +222,7 @@ async fn adjusted(
     let delta = match adjustment {
         Adjustment::By(delta) => delta,
         Adjustment::OnHand(wanted) => wanted - record.on_hand,
-        Adjustment::Within(delta) => delta.max(record.reserved - record.on_hand),
+        Adjustment::Within(delta) => delta.clamp(record.reserved - record.on_hand, MOST_ON_HAND - record.on_hand),
     };
     if record.on_hand + delta < record.reserved {
         return Err(Error::Conflict(
@@ -192,7 +235,7 @@ async fn adjusted(
             ),
         ));
     }
-    if record.on_hand + delta > i64::from(u32::MAX) {
+    if record.on_hand + delta > MOST_ON_HAND {
         return Err(Error::invalid("delta", "is more than any shelf holds"));
     }
     let change = Change { product_id: record.product_id, on_hand: delta, reserved: 0, reservation_id: None };
@@ -207,11 +250,13 @@ pub(crate) async fn adjust_once(
     delta: i64,
     reason: &str,
 ) -> Result<Answer> {
+    caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
                 return Ok(answer);
             }
+            owned(caller, repository::find_in(transaction, product_id).await?)?;
             let record = adjust(transaction, product_id, Adjustment::By(delta), Some(reason)).await?;
             once.answer(transaction, Some(caller), StatusCode::OK, &StockView::from(record)).await
         })
@@ -219,14 +264,16 @@ pub(crate) async fn adjust_once(
 }
 
 pub(crate) async fn update(
+    caller: &Caller,
     product_id: ProductId,
     on_hand: Option<u32>,
     threshold: Option<u32>,
     reason: Option<&str>,
 ) -> Result<StockView> {
+    caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let before = repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?;
+            let before = owned(caller, repository::find_in(transaction, product_id).await?)?;
             let mut after = before;
             if let Some(threshold) = threshold {
                 let now = Timestamp::now();
@@ -255,18 +302,32 @@ pub(crate) enum Held {
 
 /// For whom pieces are held.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Holder {
+pub(crate) enum Holder<'a> {
     /// An order, which ends by itself.
     Order(OrderId),
     /// Somebody who asked by hand, until then.
-    Until(Timestamp),
+    Hand(&'a Caller, Timestamp),
+}
+
+impl Holder<'_> {
+    /// Whether it may have pieces of that record. What somebody counted before the catalog has said whose the product is,
+    /// is not sold: it may be a stranger's count.
+    fn may_have(&self, record: &Record) -> bool {
+        match self {
+            Holder::Order(_) => record.announced,
+            Holder::Hand(caller, _) => record.belongs_to(caller),
+        }
+    }
 }
 
 /// Holds all of `lines`, or nothing.
-pub(crate) async fn hold(transaction: &Transaction, holder: Holder, lines: &[OrderedItem]) -> Result<Held> {
+pub(crate) async fn hold(transaction: &Transaction, holder: Holder<'_>, lines: &[OrderedItem]) -> Result<Held> {
     let lines = stock::merged(lines);
     let now = Timestamp::now();
-    let verdict = stock::judge(&lines, &repository::available(transaction, &lines).await?);
+    let records = repository::records(transaction, &lines).await?;
+    let open = records.iter().filter(|record| holder.may_have(record));
+    let available: BTreeMap<_, _> = open.map(|record| (record.product_id, record.available())).collect();
+    let verdict = stock::judge(&lines, &available);
     let status = match &verdict {
         Verdict::Enough => "held",
         Verdict::Short(_) => "rejected",
@@ -277,7 +338,7 @@ pub(crate) async fn hold(transaction: &Transaction, holder: Holder, lines: &[Ord
     };
     let (order_id, expires_at) = match holder {
         Holder::Order(order_id) => (Some(order_id), None),
-        Holder::Until(expires_at) => (None, Some(expires_at)),
+        Holder::Hand(_, expires_at) => (None, Some(expires_at)),
     };
     let Some(id) = repository::reserve(transaction, order_id, status, &lines, expires_at, now).await? else {
         return Ok(Held::Before);
@@ -298,13 +359,14 @@ pub(crate) async fn reserve(
     lines: &[OrderedItem],
     hold_for: Option<Duration>,
 ) -> Result<Answer> {
-    let until = Holder::Until(Timestamp::now().after(hold_for.unwrap_or(HOLD)));
+    caller.must_sell()?;
+    let holder = Holder::Hand(caller, Timestamp::now().after(hold_for.unwrap_or(HOLD)));
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
                 return Ok(answer);
             }
-            let id = match hold(transaction, until, lines).await {
+            let id = match hold(transaction, holder, lines).await {
                 Ok(Held::Yes(id)) => id,
                 Ok(Held::No(reason)) => return Err(Error::Conflict("insufficient-stock", reason)),
                 Ok(Held::Before) => return Err(Error::Internal("a reservation by hand has no order".into())),
@@ -317,12 +379,30 @@ pub(crate) async fn reserve(
         .await
 }
 
+const NO_RESERVATION: Error = Error::not_found("reservation");
+
+/// Whether all that a reservation holds is the caller's.
+async fn may_release(transaction: &Transaction, caller: &Caller, reservation: &Reservation) -> Result<bool> {
+    if caller.role.administers() {
+        return Ok(true);
+    }
+    if reservation.lines.is_empty() {
+        return Ok(false);
+    }
+    let records = repository::records(transaction, &reservation.lines).await?;
+    Ok(records.iter().all(|record| record.belongs_to(caller)))
+}
+
 /// Lets go what was held by hand. What an order holds ends with the order.
-pub(crate) async fn release(reservation_id: i64) -> Result<ReservationView> {
+pub(crate) async fn release(caller: &Caller, reservation_id: i64) -> Result<ReservationView> {
+    caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             let reservation = repository::reservation_by_id(transaction, reservation_id).await?;
-            let mut reservation = reservation.ok_or(Error::not_found("reservation"))?;
+            let mut reservation = reservation.ok_or(NO_RESERVATION)?;
+            if !may_release(transaction, caller, &reservation).await? {
+                return Err(NO_RESERVATION);
+            }
             if reservation.order_id.is_some() {
                 return Err(Error::Conflict("held-by-order", "an order holds this: cancel the order".into()));
             }

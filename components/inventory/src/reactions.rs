@@ -15,7 +15,7 @@ use crate::{
     Inventory,
     inventory::{self, Adjustment, Held, Holder},
     repository,
-    stock::{self, Kind},
+    stock::Kind,
 };
 
 const PRODUCER: &str = Inventory::NAME;
@@ -42,10 +42,8 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
         return items_restocked(transaction, &restocked?).await;
     }
     if let Some(created) = event.read::<ProductCreated>() {
-        let ProductCreated { product_id, stock: quantity, .. } = created?;
-        return inventory::receive(transaction, product_id, quantity, stock::threshold(quantity.into()))
-            .await
-            .map(drop);
+        let ProductCreated { product_id, supplier_id, stock, .. } = created?;
+        return inventory::introduce(transaction, product_id, supplier_id, stock).await;
     }
     if let Some(updated) = event.read::<ProductUpdated>() {
         return product_updated(transaction, &updated?).await;

@@ -1,10 +1,8 @@
 //! SQL of inventory.
 
-use std::collections::BTreeMap;
-
-use model::{OrderId, ProductId, Timestamp, event::OrderedItem};
+use model::{OrderId, ProductId, Timestamp, UserId, event::OrderedItem};
 use store::{Database, Row, Transaction, Value, params};
-use web::{Error, Result};
+use web::{Caller, Error, Result};
 
 use crate::stock::{Change, Kind};
 
@@ -12,6 +10,10 @@ use crate::stock::{Change, Kind};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
     pub(crate) product_id: ProductId,
+    /// Whose product it is; `None` when an admin has added the record and the catalog has not said it yet.
+    pub(crate) supplier_id: Option<UserId>,
+    /// Whether the catalog has told of the product.
+    pub(crate) announced: bool,
     pub(crate) on_hand: i64,
     pub(crate) reserved: i64,
     pub(crate) threshold: i64,
@@ -20,12 +22,15 @@ pub(crate) struct Record {
     pub(crate) updated_at: Timestamp,
 }
 
-const RECORD: &str = "product_id, on_hand, reserved, threshold, version, discontinued, updated_at";
+const RECORD: &str =
+    "product_id, supplier_id, announced, on_hand, reserved, threshold, version, discontinued, updated_at";
 
 impl Record {
     fn read(mut row: Row) -> Result<Self> {
         Ok(Self {
             product_id: ProductId(row.next()?),
+            supplier_id: row.next::<Option<i64>>()?.map(UserId),
+            announced: row.next()?,
             on_hand: row.next()?,
             reserved: row.next()?,
             threshold: row.next()?,
@@ -33,6 +38,11 @@ impl Record {
             discontinued: row.next()?,
             updated_at: Timestamp(row.next()?),
         })
+    }
+
+    /// Whether the caller may see and change it.
+    pub(crate) fn belongs_to(&self, caller: &Caller) -> bool {
+        self.supplier_id.map_or(caller.role.administers(), |supplier| caller.may_see(supplier))
     }
 
     pub(crate) fn available(&self) -> i64 {
@@ -74,42 +84,67 @@ pub(crate) async fn find_in(transaction: &Transaction, product_id: ProductId) ->
     row.map(Record::read).transpose()
 }
 
-pub(crate) async fn list(database: &Database, after: i64, limit: u32) -> Result<Vec<Record>> {
-    let list = format!("SELECT {RECORD} FROM stock WHERE product_id > $1 ORDER BY product_id LIMIT $2");
-    database.query(&list, params![after, limit]).await?.into_iter().map(Record::read).collect()
+/// Records after that product, by product: of one supplier, or all.
+pub(crate) async fn list(database: &Database, of: Option<UserId>, after: i64, limit: u32) -> Result<Vec<Record>> {
+    let rows = match of {
+        None => {
+            let all = format!("SELECT {RECORD} FROM stock WHERE product_id > $1 ORDER BY product_id LIMIT $2");
+            database.query(&all, params![after, limit]).await?
+        }
+        Some(supplier) => {
+            let own = format!(
+                "SELECT {RECORD} FROM stock WHERE supplier_id = $1 AND product_id > $2 ORDER BY product_id LIMIT $3"
+            );
+            database.query(&own, params![supplier.0, after, limit]).await?
+        }
+    };
+    rows.into_iter().map(Record::read).collect()
 }
 
-/// What can be ordered of each of the products that are known.
-pub(crate) async fn available(transaction: &Transaction, lines: &[OrderedItem]) -> Result<BTreeMap<ProductId, i64>> {
+/// The records of the products of these lines, of which there is at least one.
+pub(crate) async fn records(transaction: &Transaction, lines: &[OrderedItem]) -> Result<Vec<Record>> {
     let places: Vec<_> = (1..=lines.len()).map(|place| format!("${place}")).collect();
-    let query = format!(
-        "SELECT product_id, CASE WHEN discontinued THEN 0 ELSE on_hand - reserved END FROM stock WHERE product_id IN ({})",
-        places.join(", ")
-    );
+    let query = format!("SELECT {RECORD} FROM stock WHERE product_id IN ({})", places.join(", "));
     let values = lines.iter().map(|line| Value::Integer(line.product_id.0)).collect();
-    transaction
-        .query(&query, values)
-        .await?
-        .into_iter()
-        .map(|mut row| Ok((ProductId(row.next()?), row.next()?)))
-        .collect()
+    transaction.query(&query, values).await?.into_iter().map(Record::read).collect()
 }
 
-/// Adds an empty record; false when there is one.
-pub(crate) async fn create(
-    transaction: &Transaction,
-    product_id: ProductId,
-    threshold: i64,
-    now: Timestamp,
-) -> Result<bool> {
+/// A record that begins.
+pub(crate) struct NewRecord {
+    pub(crate) product_id: ProductId,
+    pub(crate) supplier_id: Option<UserId>,
+    pub(crate) announced: bool,
+    pub(crate) threshold: i64,
+}
+
+/// Adds an empty record; false when its product has one.
+pub(crate) async fn create(transaction: &Transaction, new: &NewRecord, now: Timestamp) -> Result<bool> {
     let row = transaction
         .query_one(
-            "INSERT INTO stock (product_id, on_hand, reserved, threshold, version, discontinued, updated_at) \
-             VALUES ($1, 0, 0, $2, 0, FALSE, $3) ON CONFLICT (product_id) DO NOTHING RETURNING product_id",
-            params![product_id.0, threshold, now.0],
+            "INSERT INTO stock (product_id, supplier_id, announced, on_hand, reserved, threshold, version, discontinued, \
+             updated_at) VALUES ($1, $2, $3, 0, 0, $4, 0, FALSE, $5) \
+             ON CONFLICT (product_id) DO NOTHING RETURNING product_id",
+            params![
+                new.product_id.0,
+                new.supplier_id.map(|supplier| supplier.0),
+                new.announced,
+                new.threshold,
+                now.0
+            ],
         )
         .await?;
     Ok(row.is_some())
+}
+
+/// Notes what the catalog says of a product: that it is there, and whose it is.
+pub(crate) async fn set_supplier(
+    transaction: &Transaction,
+    product_id: ProductId,
+    supplier_id: UserId,
+    now: Timestamp,
+) -> Result<()> {
+    let update = "UPDATE stock SET supplier_id = $1, announced = TRUE, updated_at = $2 WHERE product_id = $3";
+    Ok(transaction.execute(update, params![supplier_id.0, now.0, product_id.0]).await?)
 }
 
 /// Sets when to reorder.

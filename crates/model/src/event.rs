@@ -81,6 +81,8 @@ events! {
     ProductCreated = "PRODUCT_CREATED" => ["inventory"], "product" / product_id {
         /// The product.
         product_id: ProductId,
+        /// The account whose product it is, for ever.
+        supplier_id: UserId,
         /// Its name.
         name: String,
         /// The stock keeping unit, when the seller gave one.

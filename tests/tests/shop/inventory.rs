@@ -60,7 +60,7 @@ async fn every_product_has_a_record_that_sellers_can_read() {
     let products = [shop.product(1.0, 10).await, shop.product(2.0, 0).await, shop.product(3.0, 7).await];
     let record = shop.stock(products[0]).await;
     let expected = json!({
-        "id": products[0], "productId": products[0], "onHand": 10, "reserved": 0, "available": 10,
+        "id": products[0], "productId": products[0], "supplierId": keeper.admin.id, "onHand": 10, "reserved": 0, "available": 10,
         "reorderThreshold": 5, "lowStock": false, "version": 1, "updatedAt": record["updatedAt"],
     });
     assert_eq!(record, expected);

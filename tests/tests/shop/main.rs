@@ -22,6 +22,7 @@ mod fulfilment;
 mod give_back;
 mod http;
 mod inventory;
+mod inventory_owners;
 mod jitter;
 mod ledger;
 mod order_lists;

@@ -24,16 +24,14 @@ pub(crate) fn routes() -> Router {
         .merge(at("/{product_id}/history", web::get(history)))
 }
 
-/// All records, by product. Sellers only.
+/// Records, by product: the supplier's own; all, for an admin.
 async fn list(caller: Caller, Query(page): Query<PageQuery>) -> Result<Json<Page<StockView>>> {
-    caller.must_sell()?;
-    Ok(Json(inventory::list(&page).await?))
+    Ok(Json(inventory::list(&caller, &page).await?))
 }
 
-/// One product's record. Sellers only.
+/// One product's record. For its supplier and admins, as all below; 404 for other suppliers.
 async fn get(caller: Caller, Path(product_id): Path<i64>) -> Result<Json<StockView>> {
-    caller.must_sell()?;
-    Ok(Json(inventory::get(ProductId(product_id)).await?))
+    Ok(Json(inventory::get(&caller, ProductId(product_id)).await?))
 }
 
 #[derive(Deserialize, Validate)]
@@ -50,14 +48,13 @@ async fn check(Query(query): Query<CheckQuery>) -> Result<Json<Check>> {
     Ok(Json(inventory::check(ProductId(query.product_id), query.quantity).await?))
 }
 
-/// What happened to a product's stock, newest first. Sellers only.
+/// What happened to a product's stock, newest first.
 async fn history(
     caller: Caller,
     Path(product_id): Path<i64>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<Movement>>> {
-    caller.must_sell()?;
-    Ok(Json(inventory::history(ProductId(product_id), &page).await?))
+    Ok(Json(inventory::history(&caller, ProductId(product_id), &page).await?))
 }
 
 #[derive(Deserialize, Validate)]
@@ -72,9 +69,8 @@ struct Create {
     reorder_threshold: Option<u32>,
 }
 
-/// Adds a record, 409 when there is one: the catalog's products get theirs by event. Sellers only.
+/// Adds a record, 409 when there is one: the catalog's products get theirs by event.
 async fn create(caller: Caller, Submitted { body, once }: Submitted<Create>) -> Result<Answer> {
-    caller.must_sell()?;
     inventory::create(&caller, &once, ProductId(body.product_id), body.quantity, body.reorder_threshold).await
 }
 
@@ -91,11 +87,10 @@ struct Update {
     reason: Option<String>,
 }
 
-/// Sets what was counted, or the threshold. Sellers only.
+/// Sets what was counted, or the threshold.
 async fn update(caller: Caller, Path(product_id): Path<i64>, Json(body): Json<Update>) -> Result<Json<StockView>> {
-    caller.must_sell()?;
     let Update { on_hand, reorder_threshold, reason } = body;
-    inventory::update(ProductId(product_id), on_hand, reorder_threshold, reason.as_deref()).await.map(Json)
+    inventory::update(&caller, ProductId(product_id), on_hand, reorder_threshold, reason.as_deref()).await.map(Json)
 }
 
 #[derive(Deserialize, Validate)]
@@ -106,13 +101,12 @@ struct Adjust {
     reason: String,
 }
 
-/// So many more, or fewer; 409 below what is reserved. Sellers only.
+/// So many more, or fewer; 409 below what is reserved.
 async fn adjust(
     caller: Caller,
     Path(product_id): Path<i64>,
     Submitted { body, once }: Submitted<Adjust>,
 ) -> Result<Answer> {
-    caller.must_sell()?;
     inventory::adjust_once(&caller, &once, ProductId(product_id), body.delta, &body.reason).await
 }
 
@@ -153,9 +147,8 @@ impl Reserve {
     }
 }
 
-/// Holds pieces by hand for a while, all of them or none: 409. Sellers only.
+/// Holds pieces by hand for a while, all of them or none: 409.
 async fn reserve(caller: Caller, Submitted { body, once }: Submitted<Reserve>) -> Result<Answer> {
-    caller.must_sell()?;
     let hold_for = body.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
     inventory::reserve(&caller, &once, &body.lines()?, hold_for).await
 }
@@ -167,8 +160,7 @@ struct Release {
     reservation_id: i64,
 }
 
-/// Lets go what was held by hand; doing it again changes nothing. Sellers only.
+/// Lets go what was held by hand; doing it again changes nothing. A supplier only where all of it is theirs.
 async fn release(caller: Caller, Json(body): Json<Release>) -> Result<Json<ReservationView>> {
-    caller.must_sell()?;
-    Ok(Json(inventory::release(body.reservation_id).await?))
+    Ok(Json(inventory::release(&caller, body.reservation_id).await?))
 }
