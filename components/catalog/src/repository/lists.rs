@@ -3,6 +3,7 @@
 //! A list is read along something that leads to its products one after the other. Without a search, a category, a
 //! supplier or metadata that is an index for each combination of order, label and stock ("browsing"). With one of them it
 //! is their own table, newest product first ("following"); another order then sorts the newest of what was found.
+//! Where a filter is no part of the order's index, few matches may stand far apart in it: then those are sorted instead.
 
 use model::{Money, ProductId, ProductStatus};
 use serde::Deserialize;
@@ -55,7 +56,12 @@ pub(crate) async fn page(
     let order = filter.order();
     let Some(search) = filter.search().filter(|_| order == Order::Relevance) else {
         let search = filter.search().map(|search| search.all());
-        return read(database, statement(filter, order, search.as_deref(), after, count), 0).await;
+        let statement = if may_be_far_apart(filter, order) && are_few(database, filter).await? {
+            sorted_statement(filter, order, after, count)
+        } else {
+            statement(filter, order, search.as_deref(), after, count)
+        };
+        return read(database, statement, 0).await;
     };
     // Tier by tier, until the page is full: each is a list of its own, newest first.
     let (first, mut after) = match after {
@@ -98,6 +104,17 @@ impl Statement {
     }
 }
 
+/// The order of a list whose ids are in the column `key`.
+fn ordered(order: Order, key: &str) -> String {
+    match order {
+        Order::Newest | Order::Relevance => format!("{key} DESC"),
+        Order::Cheapest => "p.price, p.id".to_owned(),
+        Order::Dearest => "p.price DESC, p.id DESC".to_owned(),
+        Order::Name => "p.name, p.id".to_owned(),
+        Order::NameBackwards => "p.name DESC, p.id DESC".to_owned(),
+    }
+}
+
 /// The page's statement: the JSON of its products.
 pub(super) fn statement(
     filter: &Filter,
@@ -108,14 +125,50 @@ pub(super) fn statement(
 ) -> (String, Vec<Value>) {
     let mut statement = Statement::new("SELECT p.body FROM ");
     let key = narrow(&mut statement, filter, order, search, after);
-    let order = match order {
-        Order::Newest | Order::Relevance => format!("{key} DESC"),
-        Order::Cheapest => "p.price, p.id".to_owned(),
-        Order::Dearest => "p.price DESC, p.id DESC".to_owned(),
-        Order::Name => "p.name, p.id".to_owned(),
-        Order::NameBackwards => "p.name DESC, p.id DESC".to_owned(),
+    statement.and(&format!(" ORDER BY {} LIMIT ", ordered(order, &key)), count, "");
+    (statement.sql, statement.params)
+}
+
+/// Whether what passes the filter is browsed along an index that does not know all of the filter.
+pub(super) fn may_be_far_apart(filter: &Filter, order: Order) -> bool {
+    let unknown = match order {
+        Order::Newest => has_prices(filter),
+        Order::Name | Order::NameBackwards => has_prices(filter) || filter.in_stock.is_some(),
+        Order::Cheapest | Order::Dearest | Order::Relevance => false,
     };
-    statement.and(&format!(" ORDER BY {order} LIMIT "), count, "");
+    unknown && Lead::of(filter, filter.search().map(|_| "")).is_none()
+}
+
+fn has_prices(filter: &Filter) -> bool {
+    filter.min_price.is_some() || filter.max_price.is_some()
+}
+
+/// Whether so few products pass a filter that they can be sorted. They stand together in the index of the prices.
+async fn are_few(database: &Database, filter: &Filter) -> Result<bool> {
+    let (sql, params) = few_statement(filter);
+    let row = database.query_one(&sql, params).await?;
+    Ok(row.map(|mut row| row.next::<i64>()).transpose()?.is_some_and(|count| count <= MOST_MATCHES.into()))
+}
+
+pub(super) fn few_statement(filter: &Filter) -> (String, Vec<Value>) {
+    let mut statement = Statement::new("SELECT count(*) FROM (SELECT 1 FROM ");
+    browsing(&mut statement, filter, Order::Cheapest, None);
+    statement.and(" LIMIT ", MOST_MATCHES + 1, ")");
+    (statement.sql, statement.params)
+}
+
+/// The page's statement when what passes the filter is sorted.
+pub(super) fn sorted_statement(
+    filter: &Filter,
+    order: Order,
+    after: Option<&Place>,
+    count: u32,
+) -> (String, Vec<Value>) {
+    let ordered = ordered(order, "p.id");
+    let mut statement = Statement::new("SELECT p.body FROM (SELECT p.id AS id FROM ");
+    along(&mut statement, index(filter, Order::Cheapest), filter, after);
+    statement.and(&format!(" ORDER BY {ordered} LIMIT "), count, "");
+    statement.sql.push_str(&format!(") f CROSS JOIN products p ON p.id = f.id ORDER BY {ordered}"));
     (statement.sql, statement.params)
 }
 
@@ -298,14 +351,16 @@ fn index(filter: &Filter, order: Order) -> &'static str {
     }
 }
 
-/// Along the index that fits the filter. SQLite takes the id of a place into the range only when it knows a collation
-/// for it.
+/// Along the index that fits the filter.
 fn browsing(statement: &mut Statement, filter: &Filter, order: Order, after: Option<&Place>) {
-    statement.and(
-        &format!("products p INDEXED BY {} WHERE p.status = ", index(filter, order)),
-        filter.status().as_str(),
-        " AND p.deleted_at IS NULL",
-    );
+    along(statement, index(filter, order), filter, after);
+}
+
+/// Along that index. SQLite takes the id of a place into the range only when it knows a collation for it.
+fn along(statement: &mut Statement, index: &str, filter: &Filter, after: Option<&Place>) {
+    // What is deleted is archived. To see that of others, their rows would have to be read.
+    let alive = if filter.status() == ProductStatus::Archived { " AND p.deleted_at IS NULL" } else { "" };
+    statement.and(&format!("products p INDEXED BY {index} WHERE p.status = "), filter.status().as_str(), alive);
     if let Some(category) = filter.category() {
         statement.and(" AND p.category = ", category, "");
     }
@@ -396,7 +451,22 @@ pub(crate) async fn count(database: &Database, filter: &Filter, facet: &Facet) -
     rows.into_iter().map(counted).collect::<Result<_>>().map(Counted::Values)
 }
 
+/// The first price and the last one of what is browsed.
+fn price_statement(filter: &Filter) -> (String, Vec<Value>) {
+    let mut statement = Statement::new("SELECT (SELECT p.price FROM ");
+    browsing(&mut statement, filter, Order::Cheapest, None);
+    statement.sql.push_str(" ORDER BY p.price LIMIT 1), (SELECT p.price FROM ");
+    browsing(&mut statement, filter, Order::Dearest, None);
+    statement.sql.push_str(" ORDER BY p.price DESC LIMIT 1)");
+    (statement.sql, statement.params)
+}
+
 pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Value>) {
+    let search = filter.search().map(|search| search.all());
+    let browses = Lead::of(filter, search.as_deref()).is_none();
+    if browses && *facet == Facet::Price {
+        return price_statement(filter);
+    }
     let value = match facet {
         Facet::Category => "p.category",
         Facet::CategoryId => "p.category_id",
@@ -411,9 +481,10 @@ pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Va
         _ => "SELECT f.value, count(*) FROM ",
     };
     let mut statement = Statement::new(format!("{outer}(SELECT {value} AS value FROM "));
-    let search = filter.search().map(|search| search.all());
-    let key = narrow(&mut statement, filter, Order::Newest, search.as_deref(), None);
-    statement.and(&format!(" ORDER BY {key} DESC LIMIT "), MOST_MATCHES, ") f");
+    // Within a range of prices those stand together that are the cheapest.
+    let order = if browses && has_prices(filter) { Order::Cheapest } else { Order::Newest };
+    let key = narrow(&mut statement, filter, order, search.as_deref(), None);
+    statement.and(&format!(" ORDER BY {} LIMIT ", ordered(order, &key)), MOST_MATCHES, ") f");
     if let Facet::Metadata(path) = facet {
         let join = " CROSS JOIN product_metadata m INDEXED BY product_metadata_of_product ON m.product_id = f.value \
                     AND m.path = ";

@@ -1,7 +1,7 @@
 //! Lists: that they find what they should, in order, and read no more than that.
 
 use super::{
-    super::lists::{facet_statement, statement},
+    super::lists::{facet_statement, few_statement, may_be_far_apart, sorted_statement, statement},
     *,
 };
 use crate::product::{Facet, Filter, Order, Place, Search};
@@ -87,6 +87,69 @@ fn browsing_reads_along_an_index_whatever_is_asked_for() {
             assert!(plan.contains(&used) && !plan.contains("SCAN"), "{used} {sql}: {plan}");
         }
     }
+}
+
+#[test]
+fn few_matches_that_may_stand_far_apart_are_sorted() {
+    let database = database();
+    for (query, apart) in [
+        ("", false),
+        ("inStock=true", false),
+        ("minPrice=1", false),
+        ("minPrice=1&sort=newest", true),
+        ("maxPrice=9&sort=newest&category=lamps&inStock=false", true),
+        ("sort=name&category=lamps", false),
+        ("sort=name&inStock=false", true),
+        ("sort=-name&maxPrice=9", true),
+        ("sort=newest&maxPrice=9&q=red", false),
+        ("sort=newest&maxPrice=9&supplierId=1", false),
+    ] {
+        let filter = filter(query);
+        assert_eq!(may_be_far_apart(&filter, filter.order()), apart, "{query}");
+        if !apart {
+            continue;
+        }
+        let (sql, params) = few_statement(&filter);
+        let few = plan(&database, &sql, params).join("; ");
+        assert!(few.contains("COVERING INDEX products_cheapest") && few.contains("(status=?"), "{query}: {few}");
+        let (sql, params) = sorted_statement(&filter, filter.order(), None, 21);
+        let sorted = plan(&database, &sql, params).join("; ");
+        // Of the newest no row is read that is not shown.
+        let covering = filter.order() == Order::Newest;
+        assert_eq!(sorted.contains("COVERING INDEX products_cheapest"), covering, "{query}: {sorted}");
+        assert!(sorted.contains("INDEX products_cheapest"), "{query}: {sorted}");
+        assert!(sorted.contains("SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"), "{query}: {sorted}");
+    }
+    for query in ["minPrice=1", "maxPrice=9&category=lamps&inStock=true", "inStock=false", ""] {
+        let (sql, params) = facet_statement(&filter(query), &Facet::Price);
+        let prices = plan(&database, &sql, params).join("; ");
+        assert_eq!(prices.matches("COVERING INDEX products_cheapest").count(), 2, "{query}: {prices}");
+        assert!(!prices.contains("TEMP B-TREE"), "{query}: {prices}");
+    }
+    for query in ["minPrice=1", "maxPrice=9&category=lamps&inStock=true"] {
+        let (sql, params) = facet_statement(&filter(query), &Facet::SupplierId);
+        assert!(plan(&database, &sql, params).join("; ").contains("INDEX products_cheapest"), "{query}");
+    }
+}
+
+#[test]
+fn prices_are_counted_from_the_first_to_the_last() {
+    let database = database();
+    for (id, price, status) in [(1, 300, "active"), (2, 900, "active"), (3, 500, "active"), (4, 100, "draft")] {
+        add(&database, &Item { price, status, ..thing(id, "x", None) });
+    }
+    let range = |query: &str| {
+        let (sql, params) = facet_statement(&filter(query), &Facet::Price);
+        let mut statement = database.prepare(&sql).unwrap();
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
+        statement.query_row(params_from_iter(native(params)), read).unwrap()
+    };
+    assert_eq!(range(""), (Some(300), Some(900)));
+    assert_eq!(range("maxPrice=8"), (Some(300), Some(500)));
+    assert_eq!(range("minPrice=4&sort=newest&inStock=true"), (Some(500), Some(900)));
+    assert_eq!(range("minPrice=10"), (None, None));
+    assert_eq!(range("status=draft"), (Some(100), Some(100)));
+    assert_eq!(range("supplierId=1&minPrice=4"), (Some(500), Some(900)));
 }
 
 #[test]
@@ -293,7 +356,12 @@ proptest! {
             loop {
                 let after = found.last().map(|last| items.iter().find(|item| item.id == *last).unwrap());
                 let after = after.map(|item| place(order, item));
-                let page = listed(&database, &filter, after.as_ref(), u32::try_from(size).unwrap());
+                let count = u32::try_from(size).unwrap();
+                let page = listed(&database, &filter, after.as_ref(), count);
+                if may_be_far_apart(&filter, order) {
+                    let (sql, params) = sorted_statement(&filter, order, after.as_ref(), count);
+                    prop_assert_eq!(&ids(&database, &sql, params), &page, "{} sorted", query);
+                }
                 found.extend(&page);
                 if page.len() < size {
                     break;
