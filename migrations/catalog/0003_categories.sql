@@ -1,15 +1,20 @@
 -- Categories, each under another one or at the top.
+-- relabelled_to is set while the products of a renamed category are given its name as their label, by id: it is the last
+-- one that has it.
 CREATE TABLE categories (
-  id           INTEGER PRIMARY KEY AUTOINCREMENT,
-  parent_id    BIGINT,
-  name         TEXT   NOT NULL,
-  slug         TEXT   NOT NULL UNIQUE,
-  description  TEXT   NOT NULL,
-  created_at   BIGINT NOT NULL,
-  updated_at   BIGINT NOT NULL
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  parent_id      BIGINT,
+  name           TEXT   NOT NULL,
+  slug           TEXT   NOT NULL UNIQUE,
+  description    TEXT   NOT NULL,
+  created_at     BIGINT NOT NULL,
+  updated_at     BIGINT NOT NULL,
+  relabelled_to  BIGINT
 );
 
 CREATE INDEX categories_by_parent ON categories (parent_id);
+
+CREATE INDEX categories_renamed ON categories (id) WHERE relabelled_to IS NOT NULL;
 
 -- Each category with itself and with every one above it.
 CREATE TABLE category_ancestors (

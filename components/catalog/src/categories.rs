@@ -11,6 +11,12 @@ use crate::{
     repository::categories as repository,
 };
 
+/// Products that get the new name of their category in one transaction: what one of them costs is rewriting what is
+/// searched and sorted by, and nobody else writes meanwhile.
+const RELABELLED_AT_ONCE: u32 = 200;
+/// Such transactions of one tick.
+const MOST_RELABELLINGS: u32 = 10;
+
 const NO_CATEGORY: Error = Error::not_found("category");
 
 /// Adds a category.
@@ -57,9 +63,10 @@ pub(crate) async fn tree() -> Result<Vec<Branch>> {
     Ok(category::tree(repository::list(&DATABASE, 0, most).await?))
 }
 
-/// Renames or moves a category, with all that is in it.
+/// Renames or moves a category, with all that is in it: everybody's products, so admins only. The labels of many
+/// products follow with the ticks.
 pub(crate) async fn update(caller: &Caller, id: CategoryId, change: CategoryChange) -> Result<Category> {
-    caller.must_sell()?;
+    caller.must_administer()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             let before = repository::find_in(transaction, id).await?.ok_or(NO_CATEGORY)?;
@@ -72,16 +79,31 @@ pub(crate) async fn update(caller: &Caller, id: CategoryId, change: CategoryChan
             }
             repository::update(transaction, &category).await.map_err(|error| refusal(error, &category))?;
             if category.name != before.name {
-                repository::relabel(transaction, &category).await?;
+                repository::set_renamed(transaction, id).await?;
+                repository::relabel(transaction, id, RELABELLED_AT_ONCE).await?;
             }
             Ok(category)
         })
         .await
 }
 
-/// Removes a category that is empty.
+/// Gives further products of renamed categories their new label, a bounded number at a time.
+pub(crate) async fn relabel() -> Result<()> {
+    for _ in 0..MOST_RELABELLINGS {
+        // Most of the time there is nothing to do, and finding that out must not take the write lock.
+        let Some(id) = repository::renamed(&DATABASE).await? else { break };
+        DATABASE
+            .transaction(Durability::Relaxed, async |transaction| {
+                repository::relabel(transaction, id, RELABELLED_AT_ONCE).await
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Removes a category that is empty. The tree is the shop's: admins only.
 pub(crate) async fn remove(caller: &Caller, id: CategoryId) -> Result<()> {
-    caller.must_sell()?;
+    caller.must_administer()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             repository::find_in(transaction, id).await?.ok_or(NO_CATEGORY)?;

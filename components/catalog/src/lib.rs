@@ -40,6 +40,10 @@ impl web::Service for Catalog {
         reactions::react(transaction, event).await
     }
 
+    async fn tick() -> web::Result<()> {
+        categories::relabel().await
+    }
+
     async fn start() -> web::Result<()> {
         products::read_currency().await
     }

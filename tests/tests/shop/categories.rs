@@ -1,9 +1,16 @@
 //! Categories: a tree, and the products in it.
 
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
 use crate::support::{assert_invalid, assert_problem};
+use bodega_host::{Phase, Verdict};
 use futures::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Shop, ShopOptions};
+use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench};
 
 const CATEGORIES: &str = "/api/v1/categories";
 
@@ -183,6 +190,102 @@ async fn a_category_shows_the_products_of_all_below_it_wherever_it_is_moved() {
         &["categoryId"],
         "no category",
     );
+}
+
+/// A category with so many products.
+async fn filled(shop: &Shop, products: usize) -> i64 {
+    let lamps = make(shop, "Lamps", None).await;
+    let row = |number| {
+        json!({ "sku": format!("S-{number}"), "name": "Lamp", "description": "", "price": 1, "stock": 1,
+            "categoryId": lamps })
+    };
+    let rows: String = (0..products).map(|number| format!("{}\n", row(number))).collect();
+    let import = shop.post("/api/v1/products/import", &Value::Null).bytes(rows);
+    let told = import.header("content-type", "application/x-ndjson").by(shop.admin().await).await;
+    assert_eq!(told.text.matches("\"created\"").count(), products);
+    lamps
+}
+
+fn labelled(shop: &Shop, label: &str) -> i64 {
+    shop.value("catalog", &format!("SELECT count(*) FROM products WHERE category = '{label}'")).as_i64().unwrap()
+}
+
+async fn relabelled(shop: &Shop, label: &str, products: i64) {
+    eventually(Duration::from_secs(60), "every product has the new label", async || {
+        shop.tick("catalog").await;
+        labelled(shop, label) == products
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_products_follow_a_new_name_some_at_a_time_and_the_last_name_wins() {
+    needs_bench!("it ticks one service");
+    let shop = open().await;
+    let lamps = filled(&shop, 2_450).await;
+    change(&shop, lamps, json!({ "name": "Lights" })).await.expect(200);
+    assert_eq!(labelled(&shop, "Lights"), 200, "no more are rewritten in one transaction");
+    let new = offer(&shop, "New", json!({ "categoryId": lamps })).await;
+    let shown = shop.get(format!("/api/v1/products/{new}")).await.expect(200);
+    assert_eq!(shown["category"], "Lights", "what is put into it meanwhile");
+    shop.tick("catalog").await;
+    assert_eq!(labelled(&shop, "Lights"), 2_201, "nor in one tick");
+    let page = shop.get(format!("/api/v1/products?categoryId={lamps}&limit=1")).await.expect(200);
+    assert_eq!(page["items"][0]["id"], new, "who asks for the category finds all of it");
+    assert_eq!(shop.get("/api/v1/products?category=Lamps&limit=1").await.expect(200)["items"][0]["category"], "Lamps");
+
+    change(&shop, lamps, json!({ "name": "Luminaires" })).await.expect(200);
+    change(&shop, lamps, json!({ "description": "All of them." })).await.expect(200);
+    relabelled(&shop, "Luminaires", 2_451).await;
+    let events = "SELECT count(*) FROM outbox WHERE envelope LIKE '%PRODUCT_UPDATED%'";
+    assert_eq!(shop.value("catalog", events), 0, "nothing that others are told of has changed");
+    let pending = "SELECT count(*) FROM categories WHERE relabelled_to IS NOT NULL";
+    assert_eq!(shop.value("catalog", pending), 0);
+    assert_eq!(shop.get("/api/v1/products?q=luminaires&limit=1").await.expect(200)["items"][0]["id"], new);
+    shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rename_whose_instances_die_on_the_way_is_finished() {
+    needs_bench!("it kills instances");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let lamps = filled(&shop, 1_000).await;
+    shop.settle().await;
+    change(&shop, lamps, json!({ "name": "Lights" })).await.expect(200);
+    // In the middle of the second batch of a tick.
+    for phase in [Phase::Before, Phase::After] {
+        let seen = AtomicUsize::new(0);
+        script.rule(move |call| {
+            let marks =
+                call.component == "catalog" && call.phase == phase && call.detail.contains("relabelled_to = $1");
+            if marks && seen.fetch_add(1, Ordering::SeqCst) == 1 { Verdict::Kill } else { Verdict::Proceed }
+        });
+        _ = shop.try_internal("catalog", Method::POST, "/internal/tick", None).await;
+        let done = labelled(&shop, "Lights");
+        assert_eq!(done, if phase == Phase::Before { 400 } else { 600 }, "whole batches");
+    }
+    script.clear();
+    relabelled(&shop, "Lights", 1_000).await;
+    shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test]
+async fn the_tree_is_the_shops_and_suppliers_only_add_to_it() {
+    let shop = open().await;
+    let sue = shop.seller("sue").await;
+    let lamps = make(&shop, "Lamps", None).await;
+    let body = json!({ "name": "Desk lamps", "parentId": lamps });
+    let desk = shop.post(CATEGORIES, &body).by(&sue).await.expect(201)["id"].as_i64().unwrap();
+    let before = shop.query("catalog", "SELECT * FROM categories ORDER BY id");
+    for body in [json!({ "name": "Mine" }), json!({ "parentId": null }), json!({ "slug": "mine" }), json!({})] {
+        let answer = shop.put(format!("{CATEGORIES}/{desk}"), &body).by(&sue).await;
+        assert_problem(&answer, 403, "forbidden", &body.to_string());
+    }
+    assert_problem(&shop.delete(format!("{CATEGORIES}/{desk}")).by(&sue).await, 403, "forbidden", "delete");
+    assert_eq!(shop.query("catalog", "SELECT * FROM categories ORDER BY id"), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,8 @@ const SIGNED_IN: [u16; 7] = [401, 200, 200, 200, 200, 200, 200];
 const SELLERS: [u16; 7] = [401, 403, 403, 403, 200, 200, 200];
 const SELLERS_CREATE: [u16; 7] = [401, 403, 403, 403, 201, 201, 201];
 const OWN_PRODUCT: [u16; 7] = [401, 403, 403, 403, 200, 403, 200];
+/// Inventory does not know which products are for sale: it tells other suppliers of none.
+const OWN_STOCK: [u16; 7] = [401, 403, 403, 403, 200, 404, 200];
 const OWN: [u16; 7] = [401, 200, 404, 404, 404, 404, 200];
 const ADMIN: [u16; 7] = [401, 403, 403, 403, 403, 403, 200];
 /// Under `/users/me`: not even an admin is somebody else there.
@@ -86,17 +88,17 @@ fn operations() -> Vec<(&'static str, &'static str, Value, [u16; 7])> {
         ("POST", "/categories", json!({ "name": "c", "slug": "c{n}" }), SELLERS_CREATE),
         ("GET", "/categories/{category}", json!(null), ANYONE),
         ("GET", "/categories/{category}/products", json!(null), ANYONE),
-        ("PUT", "/categories/{category}", json!({ "description": "New." }), SELLERS),
-        ("DELETE", "/categories/{category}", json!(null), [401, 403, 403, 403, 204, 204, 204]),
+        ("PUT", "/categories/{category}", json!({ "description": "New." }), ADMIN),
+        ("DELETE", "/categories/{category}", json!(null), ADMIN.map(gone)),
         ("GET", "/inventory/check?productId={product}&quantity=1", json!(null), ANYONE),
         ("GET", "/inventory", json!(null), SELLERS),
         ("POST", "/inventory", json!({ "productId": "{n}", "quantity": 1 }), SELLERS_CREATE),
-        ("GET", "/inventory/{product}", json!(null), SELLERS),
-        ("PUT", "/inventory/{product}", json!({ "reorderThreshold": 1 }), SELLERS),
-        ("POST", "/inventory/{product}/adjust", json!({ "delta": 1, "reason": "found" }), SELLERS),
-        ("GET", "/inventory/{product}/history", json!(null), SELLERS),
-        ("POST", "/inventory/reserve", json!({ "items": [item] }), SELLERS_CREATE),
-        ("POST", "/inventory/release", json!({ "reservationId": "{reservation}" }), SELLERS),
+        ("GET", "/inventory/{product}", json!(null), OWN_STOCK),
+        ("PUT", "/inventory/{product}", json!({ "reorderThreshold": 1 }), OWN_STOCK),
+        ("POST", "/inventory/{product}/adjust", json!({ "delta": 1, "reason": "found" }), OWN_STOCK),
+        ("GET", "/inventory/{product}/history", json!(null), OWN_STOCK),
+        ("POST", "/inventory/reserve", json!({ "items": [item] }), OWN_STOCK.map(created)),
+        ("POST", "/inventory/release", json!({ "reservationId": "{reservation}" }), OWN_STOCK),
         ("POST", "/carts", json!(null), [201; 7]),
         ("GET", "/carts/me", json!(null), SIGNED_IN),
         ("GET", "/carts/{owner}", json!(null), OWN),

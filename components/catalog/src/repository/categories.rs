@@ -140,14 +140,31 @@ pub(crate) async fn put_under(
     }
 }
 
-/// Gives the products of a category its new name as their label. As much work as products are in it.
-pub(crate) async fn relabel(transaction: &Transaction, category: &Category) -> store::Result<()> {
-    transaction
-        .execute(
-            "UPDATE products SET category = $1 WHERE category_id = $2",
-            params![category.name.as_str(), category.id.0],
-        )
-        .await
+/// Notes that the products of a category do not have its name as their label any more.
+pub(crate) async fn set_renamed(transaction: &Transaction, id: CategoryId) -> store::Result<()> {
+    transaction.execute("UPDATE categories SET relabelled_to = 0 WHERE id = $1", params![id.0]).await
+}
+
+pub(super) const RENAMED: &str = "SELECT id FROM categories WHERE relabelled_to IS NOT NULL ORDER BY id LIMIT 1";
+
+/// A category whose products do not all have its name as their label yet.
+pub(crate) async fn renamed(database: &Database) -> Result<Option<CategoryId>> {
+    let row = database.query_one(RENAMED, params![]).await?;
+    Ok(row.map(|mut row| row.next()).transpose()?.map(CategoryId))
+}
+
+pub(super) const RELABEL: &str = "UPDATE products SET category = (SELECT c.name FROM categories c WHERE c.id = $1) \
+     WHERE id IN (SELECT p.id FROM products p INDEXED BY products_of_category WHERE p.category_id = $1 \
+     AND p.id > (SELECT c.relabelled_to FROM categories c WHERE c.id = $1) ORDER BY p.id LIMIT $2) RETURNING id";
+pub(super) const SET_RELABELLED: &str = "UPDATE categories SET relabelled_to = $1 WHERE id = $2";
+
+/// Gives the next `count` products of a renamed category its name as their label, by id.
+pub(crate) async fn relabel(transaction: &Transaction, id: CategoryId, count: u32) -> Result<()> {
+    let relabelled = transaction.query(RELABEL, params![id.0, count]).await?;
+    let relabelled = relabelled.into_iter().map(|mut row| row.next()).collect::<store::Result<Vec<i64>>>()?;
+    let all = u32::try_from(relabelled.len()).is_ok_and(|relabelled| relabelled < count);
+    let to = if all { None } else { relabelled.into_iter().max() };
+    Ok(transaction.execute(SET_RELABELLED, params![to, id.0]).await?)
 }
 
 /// Whether anything is in it: a category, or a product.

@@ -85,7 +85,7 @@ fn run(database: &Connection, sql: &str, params: Vec<Value>) {
 /// Categories as parents: the one at place 0 has the id 1.
 fn plant(database: &Connection, parents: &[Option<i64>]) {
     for (id, parent) in (1i64..).zip(parents) {
-        database.execute("INSERT INTO categories VALUES (?1, ?2, 'c', ?1, '', 0, 0)", (id, parent)).unwrap();
+        database.execute("INSERT INTO categories VALUES (?1, ?2, 'c', ?1, '', 0, 0, NULL)", (id, parent)).unwrap();
         database.execute("INSERT INTO category_ancestors VALUES (?1, ?1)", [id]).unwrap();
         if let Some(parent) = parent {
             run(database, categories::UNDER, params![id, *parent]);
@@ -150,6 +150,45 @@ fn a_sku_is_free_again_when_its_product_is_deleted() {
     assert!(add().is_err(), "it may be sold again");
     run(&database, DELETE, params!["archived", 1i64, 1i64]);
     add().unwrap();
+}
+
+#[test]
+fn the_products_of_a_renamed_category_get_its_name_some_at_a_time() {
+    let database = database();
+    plant(&database, &[None, None]);
+    for id in 1..=5 {
+        add(&database, &Item { category_id: Some(1), ..thing(id, "x", Some("old")) });
+    }
+    add(&database, &Item { category_id: Some(2), ..thing(6, "x", Some("other")) });
+    let renamed = || database.query_row(categories::RENAMED, [], |row| row.get::<_, i64>(0)).ok();
+    let batch = || {
+        let mut statement = database.prepare(categories::RELABEL).unwrap();
+        let rows = statement.query_map([1, 2], |row| row.get::<_, i64>(0)).unwrap();
+        let mut ids: Vec<_> = rows.map(Result::unwrap).collect();
+        ids.sort_unstable();
+        let to = if ids.len() < 2 { None } else { ids.last() };
+        database.execute(categories::SET_RELABELLED, (to, 1)).unwrap();
+        ids
+    };
+    assert_eq!((renamed(), batch()), (None, vec![]), "nothing is to be done");
+    database.execute("UPDATE categories SET name = 'new', relabelled_to = 0 WHERE id = 1", []).unwrap();
+    assert_eq!((renamed(), batch(), batch(), renamed()), (Some(1), vec![1, 2], vec![3, 4], Some(1)));
+    database.execute("UPDATE categories SET name = 'newer', relabelled_to = 0 WHERE id = 1", []).unwrap();
+    assert_eq!((batch(), batch(), batch(), renamed()), (vec![1, 2], vec![3, 4], vec![5], None));
+    let labels = pairs(&database, "SELECT category = 'newer', count(*) FROM products GROUP BY 1");
+    assert_eq!(labels, [(0, 1), (1, 5)]);
+
+    let plan = plan(&database, categories::RELABEL, params![1i64, 2i64]).join("; ");
+    assert!(plan.contains("SEARCH products USING INTEGER PRIMARY KEY"), "{plan}");
+    assert!(plan.contains("COVERING INDEX products_of_category (category_id=? AND rowid>?)"), "{plan}");
+    assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+}
+
+#[test]
+fn whether_a_category_was_renamed_is_seen_at_once() {
+    let plan = plan(&database(), categories::RENAMED, vec![]);
+    // The index has only those.
+    assert_eq!(plan, ["SCAN categories USING INDEX categories_renamed"]);
 }
 
 /// What category_products must hold, found by climbing from each product's category.

@@ -82,7 +82,8 @@ async fn list_products(
     products::list(&viewer, &page, filter.within(id)).await
 }
 
-/// 200 with the category as it is now; what the body leaves out stays. 409 when it would be below itself.
+/// 200 with the category as it is now; what the body leaves out stays. 403 but for admins, 409 when it would be below
+/// itself.
 async fn update(
     caller: Caller,
     Path(id): Path<CategoryId>,
@@ -91,7 +92,7 @@ async fn update(
     categories::update(&caller, id, change).await.map(Json)
 }
 
-/// 204. 409 when something is in it.
+/// 204. 403 but for admins, 409 when something is in it.
 async fn remove(caller: Caller, Path(id): Path<CategoryId>) -> Result<StatusCode> {
     categories::remove(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
