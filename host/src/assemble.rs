@@ -100,6 +100,7 @@ fn runtime(options: &Options, engine: wasmtime::Engine) -> Runtime {
         quiet: options.quiet,
         max_instance_reuse: options.max_instance_reuse.max(1),
         max_concurrent: options.max_concurrent.max(1),
+        max_guest_memory: options.max_guest_memory,
         request_timeout: options.request_timeout,
         header_filter: header_filter(),
         lifecycle: Default::default(),

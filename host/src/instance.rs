@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use wasmtime::component::{HasData, ResourceTable};
+use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -35,6 +36,7 @@ pub(crate) struct InstanceState {
     pub(crate) table: ResourceTable,
     /// SQLite connections in `table`.
     pub(crate) connections: usize,
+    pub(crate) limits: StoreLimits,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: Hooks,
@@ -65,6 +67,9 @@ impl InstanceState {
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
             connections: 0,
+            limits: runtime
+                .max_guest_memory
+                .map_or_else(StoreLimits::default, |bytes| StoreLimitsBuilder::new().memory_size(bytes).build()),
             shared: shared.clone(),
             gate,
         }

@@ -33,6 +33,8 @@ pub struct Options {
     pub max_instance_reuse: usize,
     /// How many requests an instance serves at a time. Default: 16.
     pub max_concurrent: usize,
+    /// Bytes that a memory of an instance may have; what asks for more is refused. Default: as many as an instance asks for.
+    pub max_guest_memory: Option<usize>,
     /// How long an instance may take for a request, and for its work after the last one. Default:
     /// 60 seconds.
     pub request_timeout: Duration,
@@ -68,6 +70,7 @@ impl Options {
             quiet: false,
             max_instance_reuse: 128,
             max_concurrent: 16,
+            max_guest_memory: None,
             request_timeout: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(10),
             tick_interval: None,

@@ -31,6 +31,7 @@ pub(crate) struct Runtime {
     pub(crate) quiet: bool,
     pub(crate) max_instance_reuse: usize,
     pub(crate) max_concurrent: usize,
+    pub(crate) max_guest_memory: Option<usize>,
     pub(crate) request_timeout: Duration,
     pub(crate) header_filter: ForbiddenHeaderFilter,
     pub(crate) lifecycle: Lifecycle,

@@ -37,6 +37,9 @@ impl HandlerState for Factory {
         let state = InstanceState::new(&self.shared);
         let (number, switch) = (state.gate.instance, state.gate.switch.clone());
         let mut store = Store::new(&runtime.engine, state);
+        if runtime.max_guest_memory.is_some() {
+            store.limiter(|state| &mut state.limits);
+        }
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let proxy = self.pre.instantiate_async(&mut store).await?;

@@ -88,6 +88,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) control: Option<Arc<dyn Control>>,
     pub(crate) tick_interval: Option<Duration>,
     pub(crate) max_instance_reuse: Option<usize>,
+    pub(crate) max_guest_memory: Option<usize>,
 }
 
 /// A running server.
@@ -117,6 +118,7 @@ impl Server {
         options.clock = settings.clock;
         options.control = settings.control;
         options.tick_interval = settings.tick_interval;
+        options.max_guest_memory = settings.max_guest_memory;
         options.max_instance_reuse = settings.max_instance_reuse.unwrap_or(options.max_instance_reuse);
         let _one_at_a_time = STARTING.lock().await;
         Self::Bench(Box::new(Host::start(options).await.unwrap_or_else(|error| panic!("{error:?}"))))

@@ -35,6 +35,8 @@ pub struct ShopOptions {
     pub control: Option<Arc<dyn Control>>,
     /// How many requests an instance serves; 1 makes every request meet a new instance.
     pub max_instance_reuse: Option<usize>,
+    /// Bytes that a memory of an instance may have. Only on our host.
+    pub max_guest_memory: Option<usize>,
     /// Lines of `spin.toml`, each there once, and what stands there instead.
     pub changes: Vec<(String, String)>,
     /// The books of a payment provider that is not the sandbox, in the sandbox's words.
@@ -52,6 +54,7 @@ impl Default for ShopOptions {
             tick_interval: None,
             control: None,
             max_instance_reuse: None,
+            max_guest_memory: None,
             changes: Vec::new(),
             provider_books: None,
         }
@@ -126,6 +129,7 @@ impl Shop {
             control: options.control,
             tick_interval: options.tick_interval,
             max_instance_reuse: options.max_instance_reuse,
+            max_guest_memory: options.max_guest_memory,
         };
         let server = Server::start(settings, &manifest).await;
         let shop = Self {

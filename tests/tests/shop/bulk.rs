@@ -9,7 +9,7 @@ use std::{
 
 use crate::support::assert_problem;
 use serde_json::{Value, json};
-use shop_tests::{Customer, Shop, ShopOptions};
+use shop_tests::{Customer, Shop, ShopOptions, needs_bench};
 
 const IMPORT: &str = "/api/v1/products/import";
 const EXPORT: &str = "/api/v1/products/export";
@@ -254,6 +254,37 @@ async fn ten_thousand_products_come_in_one_request_and_are_told_of_while_it_last
     assert_eq!(shop.value("inventory", "SELECT count(*) FROM stock WHERE on_hand = 9"), 10_000);
     let answer = shop.get(EXPORT).by(admin).await;
     assert_eq!(answer.text.lines().count(), 10_000);
+    shop.audit();
+}
+
+/// A row that takes about three kilobytes.
+fn long_row(number: usize) -> Value {
+    let mut row = row(&format!("S-{number}"), 5.0);
+    row["description"] = json!("x".repeat(3_000));
+    row
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_and_an_export_take_no_more_memory_however_many_there_are() {
+    needs_bench!("it limits the memory of instances");
+    // An instance has nearly half of it before its first request.
+    let limit = 12 << 20;
+    let shop = Shop::start(ShopOptions { max_guest_memory: Some(limit), ..ShopOptions::default() }).await;
+    let admin = shop.admin().await;
+    let rows: Vec<Value> = (0..10_000).map(long_row).collect();
+    let rows = body(&rows);
+    assert!(rows.len() > 2 * limit, "it cannot be in memory at once");
+    let outcomes = import(&shop, admin, &rows).await;
+    assert_eq!(outcomes.len(), 10_000);
+    assert!(outcomes.iter().all(|outcome| outcome["status"] == "created"));
+    let answer = shop.get(EXPORT).by(admin).await;
+    assert!(answer.text.len() > 2 * limit);
+    assert_eq!(answer.text.lines().count(), 10_000);
+    let again = import(&shop, admin, &answer.text).await;
+    assert_eq!(statuses(&again), ["unchanged"; 10_000]);
+    // Nor what others do with the events of an import.
+    shop.settle().await;
+    assert_eq!(shop.value("inventory", "SELECT count(*) FROM stock WHERE on_hand = 9"), 10_000);
     shop.audit();
 }
 
