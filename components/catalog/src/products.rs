@@ -14,7 +14,7 @@ use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, Viewer, Wri
 use crate::{
     DATABASE, NAME,
     product::{Filter, NewProduct, Offer, Place, Product, ProductChange},
-    repository::{self, Stored, categories, lists},
+    repository::{self, Stored, categories, facets, lists},
 };
 
 const NO_PRODUCT: Error = Error::not_found("product");
@@ -107,7 +107,7 @@ pub(crate) async fn list(viewer: &Viewer, page: &PageQuery, filter: Filter) -> R
     if let Some(message) = filter.metadata_refusal() {
         return Err(Error::invalid("metadata", message));
     }
-    let facets = filter.facets().map_err(|message| Error::invalid("facets", message))?;
+    let wanted = filter.facets().map_err(|message| Error::invalid("facets", message))?;
     let finds_nothing = filter.search().is_some_and(|search| search.finds_nothing());
     let products = if finds_nothing {
         Vec::new()
@@ -116,15 +116,15 @@ pub(crate) async fn list(viewer: &Viewer, page: &PageQuery, filter: Filter) -> R
     };
     let json =
         Page::try_new(products, page.limit(), |listed| listed.place(filter.order()))?.written(|listed| &listed.json);
-    if facets.is_empty() {
+    if wanted.is_empty() {
         return Ok(json);
     }
     let mut counted = BTreeMap::new();
-    for (name, facet) in &facets {
+    for (name, facet) in &wanted {
         let count = if finds_nothing {
-            lists::Counted::nothing(facet)
+            facets::Counted::nothing(facet)
         } else {
-            lists::count(&DATABASE, &filter, facet).await?
+            facets::count(&DATABASE, &filter, facet).await?
         };
         counted.insert(*name, count);
     }

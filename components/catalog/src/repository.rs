@@ -1,6 +1,7 @@
-//! SQL, and only SQL: products. Lists and categories have files of their own.
+//! SQL, and only SQL: products. Lists, facets and categories have files of their own.
 
 pub(crate) mod categories;
+pub(crate) mod facets;
 pub(crate) mod lists;
 #[cfg(test)]
 mod tests;

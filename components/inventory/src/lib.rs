@@ -6,6 +6,7 @@ mod api {
 mod inventory;
 mod reactions;
 mod repository;
+mod reservations;
 mod stock;
 
 use axum::Router;
@@ -35,7 +36,7 @@ impl web::Service for Inventory {
     }
 
     async fn tick() -> web::Result<()> {
-        inventory::expire().await
+        reservations::expire().await
     }
 }
 

@@ -13,8 +13,9 @@ use web::{Error, Result, Service};
 
 use crate::{
     Inventory,
-    inventory::{self, Adjustment, Held, Holder},
+    inventory::{self, Adjustment},
     repository,
+    reservations::{self, Held, Holder},
     stock::Kind,
 };
 
@@ -57,7 +58,7 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
 
 async fn order_placed(transaction: &Transaction, placed: &OrderPlaced) -> Result<()> {
     let order_id = placed.order_id;
-    match inventory::hold(transaction, Holder::Order(order_id), &placed.items).await? {
+    match reservations::hold(transaction, Holder::Order(order_id), &placed.items).await? {
         Held::Yes(_) => events::emit(transaction, PRODUCER, &InventoryReserved { order_id }).await?,
         Held::No(reason) => events::emit(transaction, PRODUCER, &InventoryRejected { order_id, reason }).await?,
         Held::Before => {}
@@ -68,7 +69,7 @@ async fn order_placed(transaction: &Transaction, placed: &OrderPlaced) -> Result
 async fn order_paid(transaction: &Transaction, order_id: OrderId) -> Result<()> {
     match repository::reservation_of(transaction, order_id).await? {
         Some(reservation) if reservation.status == "held" => {
-            inventory::end(transaction, &reservation, Kind::Sold, "sold", None).await
+            reservations::end(transaction, &reservation, Kind::Sold, "sold", None).await
         }
         _ => Err(Error::Internal(format!("order {order_id} is paid, but nothing is held for it"))),
     }
@@ -78,10 +79,10 @@ async fn order_paid(transaction: &Transaction, order_id: OrderId) -> Result<()> 
 async fn order_ended(transaction: &Transaction, order_id: OrderId, reason: &str) -> Result<()> {
     match repository::reservation_of(transaction, order_id).await? {
         Some(reservation) if reservation.status == "held" => {
-            inventory::end(transaction, &reservation, Kind::Released, "released", Some(reason)).await
+            reservations::end(transaction, &reservation, Kind::Released, "released", Some(reason)).await
         }
         Some(reservation) if reservation.status == "sold" => {
-            inventory::end(transaction, &reservation, Kind::Returned, "returned", Some(reason)).await
+            reservations::end(transaction, &reservation, Kind::Returned, "returned", Some(reason)).await
         }
         Some(_) => Ok(()),
         // Its ORDER_PLACED was parked and may be replayed: this row then says that it is too late.
@@ -96,7 +97,7 @@ async fn items_restocked(transaction: &Transaction, restocked: &ItemsRestocked) 
     let order_id = restocked.order_id;
     match repository::reservation_of(transaction, order_id).await? {
         Some(reservation) if reservation.status == "sold" => {
-            inventory::take_back(transaction, &reservation, &restocked.items, &restocked.reason).await
+            reservations::take_back(transaction, &reservation, &restocked.items, &restocked.reason).await
         }
         _ => Err(Error::Internal(format!("pieces of order {order_id} come back, but none are sold"))),
     }

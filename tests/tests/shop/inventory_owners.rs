@@ -149,6 +149,11 @@ async fn a_record_that_a_stranger_made_before_the_product_was_announced_is_its_s
         shop.tick("orders").await;
     }
     assert_eq!(shop.find_order(order).await["status"], "pending");
+    assert_eq!(
+        shop.get(format!("/api/v1/products/{mug}")).await.expect(200)["stock"],
+        2,
+        "nor is shown what they counted"
+    );
     announced(&script, &shop, mug).await;
     shop.settle_over_time().await;
 

@@ -1,4 +1,4 @@
-//! SQL of lists: pages of products, and what is counted beside them.
+//! SQL of lists: pages of products.
 //!
 //! A list is read along something that leads to its products one after the other. Without a search, a category, a
 //! supplier or metadata that is an index for each combination of order, label and stock ("browsing"). With one of them it
@@ -10,12 +10,10 @@ use serde::Deserialize;
 use store::{Database, Row, Value};
 use web::Result;
 
-use crate::product::{Facet, Filter, Order, Place, Search};
+use crate::product::{Filter, Order, Place, Search};
 
 /// Where products are sorted, counted or passed over one by one, so many are looked at, the newest, and not all of them.
-const MOST_MATCHES: u32 = 10_000;
-/// Values that are counted, those that are found most often.
-const MOST_VALUES: u32 = 50;
+pub(super) const MOST_MATCHES: u32 = 10_000;
 
 /// A product of a list.
 pub(crate) struct Listed {
@@ -87,25 +85,25 @@ async fn read(database: &Database, (sql, params): (String, Vec<Value>), tier: us
 }
 
 /// A statement that grows condition by condition.
-struct Statement {
-    sql: String,
-    params: Vec<Value>,
+pub(super) struct Statement {
+    pub(super) sql: String,
+    pub(super) params: Vec<Value>,
 }
 
 impl Statement {
-    fn new(sql: impl Into<String>) -> Self {
+    pub(super) fn new(sql: impl Into<String>) -> Self {
         Self { sql: sql.into(), params: Vec::new() }
     }
 
     /// Appends `before`, a parameter, `after`.
-    fn and(&mut self, before: &str, value: impl Into<Value>, after: &str) {
+    pub(super) fn and(&mut self, before: &str, value: impl Into<Value>, after: &str) {
         self.params.push(value.into());
         self.sql.push_str(&format!("{before}${}{after}", self.params.len()));
     }
 }
 
 /// The order of a list whose ids are in the column `key`.
-fn ordered(order: Order, key: &str) -> String {
+pub(super) fn ordered(order: Order, key: &str) -> String {
     match order {
         Order::Newest | Order::Relevance => format!("{key} DESC"),
         Order::Cheapest => "p.price, p.id".to_owned(),
@@ -139,7 +137,7 @@ pub(super) fn may_be_far_apart(filter: &Filter, order: Order) -> bool {
     unknown && Lead::of(filter, filter.search().map(|_| "")).is_none()
 }
 
-fn has_prices(filter: &Filter) -> bool {
+pub(super) fn has_prices(filter: &Filter) -> bool {
     filter.min_price.is_some() || filter.max_price.is_some()
 }
 
@@ -173,7 +171,7 @@ pub(super) fn sorted_statement(
 }
 
 /// What leads to the products of a list, in a table of its own.
-enum Lead<'a> {
+pub(super) enum Lead<'a> {
     Search(&'a str),
     Metadata(&'a str, String),
     Category(i64),
@@ -181,7 +179,7 @@ enum Lead<'a> {
 }
 
 impl<'a> Lead<'a> {
-    fn of(filter: &'a Filter, search: Option<&'a str>) -> Option<Self> {
+    pub(super) fn of(filter: &'a Filter, search: Option<&'a str>) -> Option<Self> {
         if let Some(search) = search {
             return Some(Lead::Search(search));
         }
@@ -244,7 +242,7 @@ fn as_stored(value: &str) -> String {
 }
 
 /// Appends `FROM` and `WHERE`; the column that has the id.
-fn narrow(
+pub(super) fn narrow(
     statement: &mut Statement,
     filter: &Filter,
     order: Order,
@@ -352,7 +350,7 @@ fn index(filter: &Filter, order: Order) -> &'static str {
 }
 
 /// Along the index that fits the filter.
-fn browsing(statement: &mut Statement, filter: &Filter, order: Order, after: Option<&Place>) {
+pub(super) fn browsing(statement: &mut Statement, filter: &Filter, order: Order, after: Option<&Place>) {
     along(statement, index(filter, order), filter, after);
 }
 
@@ -401,97 +399,4 @@ fn along(statement: &mut Statement, index: &str, filter: &Filter, after: Option<
     if let Some(in_stock) = filter.in_stock {
         statement.and(" AND CASE WHEN p.stock > 0 THEN 1 ELSE 0 END = ", in_stock, "");
     }
-}
-
-/// A value, and how many products have it.
-#[derive(Debug, serde::Serialize)]
-#[serde(untagged)]
-pub(crate) enum Counted {
-    Values(Vec<FacetValue>),
-    Range { min: Option<Money>, max: Option<Money> },
-}
-
-impl Counted {
-    /// What is counted where nothing is found.
-    pub(crate) fn nothing(facet: &Facet) -> Self {
-        match facet {
-            Facet::Price => Counted::Range { min: None, max: None },
-            _ => Counted::Values(Vec::new()),
-        }
-    }
-}
-
-/// One value of a facet.
-#[derive(Debug, serde::Serialize)]
-pub(crate) struct FacetValue {
-    value: serde_json::Value,
-    count: i64,
-}
-
-/// Counts the values of a facet among the newest of what passes the filter.
-pub(crate) async fn count(database: &Database, filter: &Filter, facet: &Facet) -> Result<Counted> {
-    let (sql, params) = facet_statement(filter, facet);
-    let rows = database.query(&sql, params).await?;
-    if *facet == Facet::Price {
-        let mut range = Counted::Range { min: None, max: None };
-        for mut row in rows {
-            let [min, max] = [row.next::<Option<i64>>()?, row.next()?].map(|price| price.map(Money::from_minor));
-            range = Counted::Range { min, max };
-        }
-        return Ok(range);
-    }
-    let counted = |mut row: Row| {
-        let value = match facet {
-            Facet::Category | Facet::Metadata(_) => serde_json::json!(row.next::<Option<String>>()?),
-            Facet::InStock => serde_json::json!(row.next::<bool>()?),
-            Facet::CategoryId | Facet::SupplierId | Facet::Price => serde_json::json!(row.next::<Option<i64>>()?),
-        };
-        Ok(FacetValue { value, count: row.next()? })
-    };
-    rows.into_iter().map(counted).collect::<Result<_>>().map(Counted::Values)
-}
-
-/// The first price and the last one of what is browsed.
-fn price_statement(filter: &Filter) -> (String, Vec<Value>) {
-    let mut statement = Statement::new("SELECT (SELECT p.price FROM ");
-    browsing(&mut statement, filter, Order::Cheapest, None);
-    statement.sql.push_str(" ORDER BY p.price LIMIT 1), (SELECT p.price FROM ");
-    browsing(&mut statement, filter, Order::Dearest, None);
-    statement.sql.push_str(" ORDER BY p.price DESC LIMIT 1)");
-    (statement.sql, statement.params)
-}
-
-pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Value>) {
-    let search = filter.search().map(|search| search.all());
-    let browses = Lead::of(filter, search.as_deref()).is_none();
-    if browses && *facet == Facet::Price {
-        return price_statement(filter);
-    }
-    let value = match facet {
-        Facet::Category => "p.category",
-        Facet::CategoryId => "p.category_id",
-        Facet::InStock => "CASE WHEN p.stock > 0 THEN 1 ELSE 0 END",
-        Facet::SupplierId => "p.supplier_id",
-        Facet::Price => "p.price",
-        Facet::Metadata(_) => "p.id",
-    };
-    let outer = match facet {
-        Facet::Price => "SELECT min(f.value), max(f.value) FROM ",
-        Facet::Metadata(_) => "SELECT m.value, count(*) FROM ",
-        _ => "SELECT f.value, count(*) FROM ",
-    };
-    let mut statement = Statement::new(format!("{outer}(SELECT {value} AS value FROM "));
-    // Within a range of prices those stand together that are the cheapest.
-    let order = if browses && has_prices(filter) { Order::Cheapest } else { Order::Newest };
-    let key = narrow(&mut statement, filter, order, search.as_deref(), None);
-    statement.and(&format!(" ORDER BY {} LIMIT ", ordered(order, &key)), MOST_MATCHES, ") f");
-    if let Facet::Metadata(path) = facet {
-        let join = " CROSS JOIN product_metadata m INDEXED BY product_metadata_of_product ON m.product_id = f.value \
-                    AND m.path = ";
-        statement.and(join, path.as_str(), "");
-    }
-    if *facet != Facet::Price {
-        statement.and(" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ", MOST_VALUES, "");
-    }
-    (statement.sql, statement.params)
 }

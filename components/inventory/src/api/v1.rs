@@ -9,8 +9,9 @@ use serde::Deserialize;
 use web::{Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Submitted};
 
 use crate::{
-    inventory::{self, Check, ReservationView, StockView},
+    inventory::{self, Check, StockView},
     repository::Movement,
+    reservations::{self, ReservationView},
 };
 
 pub(crate) fn routes() -> Router {
@@ -150,7 +151,7 @@ impl Reserve {
 /// Holds pieces by hand for a while, all of them or none: 409.
 async fn reserve(caller: Caller, Submitted { body, once }: Submitted<Reserve>) -> Result<Answer> {
     let hold_for = body.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    inventory::reserve(&caller, &once, &body.lines()?, hold_for).await
+    reservations::reserve(&caller, &once, &body.lines()?, hold_for).await
 }
 
 #[derive(Deserialize, Validate)]
@@ -162,5 +163,5 @@ struct Release {
 
 /// Lets go what was held by hand; doing it again changes nothing. A supplier only where all of it is theirs.
 async fn release(caller: Caller, Json(body): Json<Release>) -> Result<Json<ReservationView>> {
-    Ok(Json(inventory::release(&caller, body.reservation_id).await?))
+    Ok(Json(reservations::release(&caller, body.reservation_id).await?))
 }

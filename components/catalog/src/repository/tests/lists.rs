@@ -1,7 +1,8 @@
 //! Lists: that they find what they should, in order, and read no more than that.
 
 use super::{
-    super::lists::{facet_statement, few_statement, may_be_far_apart, sorted_statement, statement},
+    super::facets::facet_statement,
+    super::lists::{few_statement, may_be_far_apart, sorted_statement, statement},
     *,
 };
 use crate::product::{Facet, Filter, Order, Place, Search};
