@@ -1,5 +1,7 @@
 //! The use cases of categories.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use model::{CategoryId, Timestamp};
 use store::{Durability, Transaction};
@@ -16,6 +18,8 @@ use crate::{
 const RELABELLED_AT_ONCE: u32 = 200;
 /// Such transactions of one tick.
 const MOST_RELABELLINGS: u32 = 10;
+/// The time that is left to others before each.
+const BETWEEN_RELABELLINGS: Duration = Duration::from_millis(10);
 
 const NO_CATEGORY: Error = Error::not_found("category");
 
@@ -92,6 +96,8 @@ pub(crate) async fn relabel() -> Result<()> {
     for _ in 0..MOST_RELABELLINGS {
         // Most of the time there is nothing to do, and finding that out must not take the write lock.
         let Some(id) = repository::renamed(&DATABASE).await? else { break };
+        // Others write, too.
+        spin_sdk::time::sleep(BETWEEN_RELABELLINGS).await;
         DATABASE
             .transaction(Durability::Relaxed, async |transaction| {
                 repository::relabel(transaction, id, RELABELLED_AT_ONCE).await

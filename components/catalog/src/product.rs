@@ -147,10 +147,22 @@ pub(crate) struct ProductChange {
     status: Option<ProductStatus>,
 }
 
+impl ProductChange {
+    /// The category whose name must be known to make the change: the one it names, or, when it gives another label to a
+    /// product that is in one, that one. A category that was renamed just now has that name before its products do.
+    pub(crate) fn category_in_question(&self, product: &Product) -> Option<CategoryId> {
+        match (self.category_id, &self.category) {
+            (Some(named), _) => named,
+            (None, Some(label)) if *label != product.category => product.category_id,
+            (None, _) => None,
+        }
+    }
+}
+
 impl Product {
     /// Makes the change. True when there is something to tell: a field has another value, or the seller has counted the
-    /// stock, which is news to inventory whatever the catalog believed it to be. `category` is the name of the category
-    /// that the change names, if it names one.
+    /// stock, which is news to inventory whatever the catalog believed it to be. `category` is the name of
+    /// [`ProductChange::category_in_question`], if there is one.
     pub(crate) fn apply(&mut self, change: ProductChange, category: Option<String>, now: Timestamp) -> bool {
         let before = self.clone();
         let counted = change.stock.is_some();
@@ -190,7 +202,7 @@ impl Product {
     }
 
     /// A category decides the label. A label alone takes the product out of its category, unless it says what is there
-    /// already, as a product does that is sent back as it was read.
+    /// already, as a product does that is sent back as it was read, or what the category is called.
     fn put_into(
         &mut self,
         category_id: Option<Option<CategoryId>>,
@@ -202,7 +214,7 @@ impl Product {
                 self.category_id = Some(category_id);
                 self.category = name;
             }
-            (None, Some(label)) if label == self.category => {}
+            (None, Some(label)) if label == self.category || (label.is_some() && label == name) => {}
             (_, Some(label)) => {
                 self.category_id = None;
                 self.category = label;
@@ -341,7 +353,9 @@ mod tests {
         assert_eq!(after(json!({ "categoryId": null }), None), (None, Some("Light".into())));
         assert_eq!(after(json!({ "categoryId": 5, "category": "Light" }), lamps()), (Some(5), lamps()));
         assert_eq!(after(json!({ "category": "Lamps" }), None), (Some(5), lamps()), "sent back as it was read");
-        assert_eq!(after(json!({ "category": "Light" }), None), (None, Some("Light".into())));
+        let renamed = Some("Lanterns".to_owned());
+        assert_eq!(after(json!({ "category": "Lanterns" }), renamed.clone()), (Some(5), lamps()), "its label follows");
+        assert_eq!(after(json!({ "category": "Light" }), renamed), (None, Some("Light".into())));
         assert_eq!(after(json!({ "categoryId": 5 }), lamps()), (Some(5), lamps()));
         assert_eq!(after(json!({ "categoryId": null }), None), (None, None));
         assert_eq!(after(json!({ "categoryId": 5 }), lamps()), (Some(5), lamps()));

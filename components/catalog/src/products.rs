@@ -154,7 +154,7 @@ pub(crate) async fn update(caller: &Caller, id: ProductId, change: ProductChange
         .transaction(Durability::Durable, async |transaction| {
             let Stored { mut product, json } = owned(caller, repository::find_in(transaction, id).await?)?;
             let stock_change = change.stock.map(|stock| i64::from(stock) - i64::from(product.stock));
-            let category = category_name(transaction, change.category_id.flatten()).await?;
+            let category = category_name(transaction, change.category_in_question(&product)).await?;
             if !product.apply(change, category, Timestamp::now()) {
                 return Ok(WrittenJson(json));
             }

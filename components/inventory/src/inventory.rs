@@ -85,7 +85,8 @@ pub(crate) async fn list(caller: &Caller, query: &PageQuery) -> Result<Page<Stoc
 }
 
 pub(crate) async fn check(product_id: ProductId, requested: u32) -> Result<Check> {
-    let available = repository::find(&DATABASE, product_id).await?.ok_or(NOT_FOUND)?.available();
+    let record = repository::find(&DATABASE, product_id).await?.filter(Record::is_believed);
+    let available = record.ok_or(NOT_FOUND)?.available();
     Ok(Check { product_id, requested, available, sufficient: available >= i64::from(requested) })
 }
 
@@ -119,7 +120,11 @@ pub(crate) async fn create(
                 threshold: threshold.map_or_else(|| stock::threshold(quantity.into()), i64::from),
             };
             let Some(record) = receive(transaction, &new, quantity).await? else {
-                owned(caller, repository::find_in(transaction, product_id).await?)?;
+                // The supplier of the product may find here what somebody else has added before the catalog told.
+                let present = repository::find_in(transaction, product_id).await?;
+                if present.is_some_and(|record| record.announced && !record.belongs_to(caller)) {
+                    return Err(NOT_FOUND);
+                }
                 let detail = "this product has an inventory record: adjust it".to_owned();
                 return Err(Error::Conflict("inventory-exists", detail));
             };
@@ -128,8 +133,8 @@ pub(crate) async fn create(
         .await
 }
 
-/// The catalog has a new product, and says whose it is. When there is a record already, what its supplier or an admin
-/// counted stands; what another supplier did was nobody's pieces.
+/// The catalog has a new product, and says whose it is. When there is a record already, that of its supplier or an admin
+/// stands; what another supplier added was nobody's pieces, and none of them was ever held or sold.
 pub(crate) async fn introduce(
     transaction: &Transaction,
     product_id: ProductId,
@@ -149,9 +154,19 @@ pub(crate) async fn introduce(
         return announce(transaction, &[Record { announced: true, ..record }]).await;
     }
     repository::set_threshold(transaction, product_id, threshold, now).await?;
-    // What is held by hand comes back by itself.
-    let on_hand = Adjustment::OnHand(record.reserved.max(quantity.into()));
-    adjust(transaction, product_id, on_hand, Some("the product is another supplier's")).await.map(drop)
+    let record = Record { announced: true, ..record };
+    let reason = Some("the product is another supplier's");
+    adjusted(transaction, record, Adjustment::OnHand(quantity.into()), reason).await.map(drop)
+}
+
+/// The catalog's supplier has counted: `change` more or fewer pieces. While the catalog has not told of the product, that
+/// is to come again: its record is on the way.
+pub(crate) async fn count_in_catalog(transaction: &Transaction, product_id: ProductId, change: i64) -> Result<()> {
+    let record = repository::find_in(transaction, product_id).await?.filter(|record| record.announced);
+    let before =
+        record.ok_or_else(|| Error::Unavailable(format!("the inventory record of product {product_id}").into()))?;
+    let after = adjusted(transaction, before, Adjustment::Within(change), Some("set in the catalog")).await?;
+    warn(transaction, &[(before, after)]).await
 }
 
 /// Starts a product's record with `quantity` pieces; `None` when it has one.
@@ -165,7 +180,7 @@ async fn receive(transaction: &Transaction, new: &NewRecord, quantity: u32) -> R
 
 /// How an adjustment says what it wants.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Adjustment {
+enum Adjustment {
     /// So many more, or fewer.
     By(i64),
     /// So many on hand.
@@ -174,20 +189,7 @@ pub(crate) enum Adjustment {
     Within(i64),
 }
 
-/// Changes the number of pieces on hand; never below what is reserved.
-pub(crate) async fn adjust(
-    transaction: &Transaction,
-    product_id: ProductId,
-    adjustment: Adjustment,
-    reason: Option<&str>,
-) -> Result<Record> {
-    let before = repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?;
-    let after = adjusted(transaction, before, adjustment, reason).await?;
-    warn(transaction, &[(before, after)]).await?;
-    Ok(after)
-}
-
-/// The same, without a warning when little is left.
+/// Changes the number of pieces on hand; never below what is reserved. Warns of nothing.
 async fn adjusted(
     transaction: &Transaction,
     record: Record,
@@ -231,9 +233,10 @@ pub(crate) async fn adjust_once(
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
                 return Ok(answer);
             }
-            owned(caller, repository::find_in(transaction, product_id).await?)?;
-            let record = adjust(transaction, product_id, Adjustment::By(delta), Some(reason)).await?;
-            once.answer(transaction, Some(caller), StatusCode::OK, &StockView::from(record)).await
+            let before = owned(caller, repository::find_in(transaction, product_id).await?)?;
+            let after = adjusted(transaction, before, Adjustment::By(delta), Some(reason)).await?;
+            warn(transaction, &[(before, after)]).await?;
+            once.answer(transaction, Some(caller), StatusCode::OK, &StockView::from(after)).await
         })
         .await
 }

@@ -12,9 +12,7 @@ use store::Transaction;
 use web::{Error, Result, Service};
 
 use crate::{
-    Inventory,
-    inventory::{self, Adjustment},
-    repository,
+    Inventory, inventory, repository,
     reservations::{self, Held, Holder},
     stock::Kind,
 };
@@ -105,15 +103,8 @@ async fn items_restocked(transaction: &Transaction, restocked: &ItemsRestocked) 
 
 /// A seller who says how many there are means: beside what was sold meanwhile, of which the catalog had not heard yet.
 async fn product_updated(transaction: &Transaction, updated: &ProductUpdated) -> Result<()> {
-    let Some(change) = updated.stock_change.filter(|change| *change != 0) else { return Ok(()) };
-    let wanted = Adjustment::Within(change);
-    let set = inventory::adjust(transaction, updated.product_id, wanted, Some("set in the catalog")).await;
-    match set {
-        Ok(_) => Ok(()),
-        // The record is on its way: this event comes again.
-        Err(Error::NotFound(_)) => {
-            Err(Error::Unavailable(format!("the inventory record of product {}", updated.product_id).into()))
-        }
-        Err(error) => Err(error),
+    match updated.stock_change {
+        None | Some(0) => Ok(()),
+        Some(change) => inventory::count_in_catalog(transaction, updated.product_id, change).await,
     }
 }

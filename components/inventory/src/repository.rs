@@ -45,6 +45,12 @@ impl Record {
         self.supplier_id.map_or(caller.role.administers(), |supplier| caller.may_see(supplier))
     }
 
+    /// Whether its pieces are there for others: the catalog has told of the product, or an admin has counted. What a
+    /// supplier added before that may be another one's.
+    pub(crate) fn is_believed(&self) -> bool {
+        self.announced || self.supplier_id.is_none()
+    }
+
     pub(crate) fn available(&self) -> i64 {
         if self.discontinued { 0 } else { self.on_hand - self.reserved }
     }

@@ -58,13 +58,13 @@ pub(crate) enum Holder<'a> {
 }
 
 impl Holder<'_> {
-    /// Whether it may have pieces of that record. What somebody counted before the catalog has said whose the product is,
-    /// is not sold: it may be a stranger's count.
+    /// Whether it may have pieces of that record.
     fn may_have(&self, record: &Record) -> bool {
-        match self {
-            Holder::Order(_) => record.announced,
+        let theirs = match self {
+            Holder::Order(_) => true,
             Holder::Hand(caller, _) => record.belongs_to(caller),
-        }
+        };
+        theirs && record.is_believed()
     }
 }
 

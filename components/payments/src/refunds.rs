@@ -331,8 +331,10 @@ async fn find_out(refund: &Refund) -> Result<()> {
 /// `message`, which names what it said. 503 when it does not answer.
 pub(crate) async fn hear(refund: &Refund, message: &str) -> Result<()> {
     let state = provider::look_up_refund(refund.refund_key.clone()).await;
-    if matches!(state, RefundState::Settled(Outcome::Unknown)) {
-        return Err(Error::Unavailable("the payment provider".into()));
+    match state {
+        RefundState::Settled(Outcome::Unknown) => return Err(Error::Unavailable("the payment provider".into())),
+        RefundState::Missing => known(refund)?,
+        RefundState::Settled(_) => {}
     }
     DATABASE
         .transaction(Durability::Durable, async |transaction| match state {
@@ -344,20 +346,27 @@ pub(crate) async fn hear(refund: &Refund, message: &str) -> Result<()> {
         .await
 }
 
+/// The provider has never heard of a refund. One that is pending is sent again by ticks; of one that has succeeded, the
+/// provider has lost its books: 503, so that what it wanted to say is not taken for heard.
+fn known(refund: &Refund) -> Result<()> {
+    if refund.status == PaymentStatus::Succeeded {
+        eprintln!("error: refund {} has succeeded, but the payment provider does not know it any more", refund.id);
+        return Err(Error::Unavailable("the payment provider".into()));
+    }
+    Ok(())
+}
+
 /// How those refunds of a payment stand of which there may be news. 503 when the provider does not answer.
 pub(crate) async fn look_up_all(id: PaymentId) -> Result<Vec<(RefundId, Outcome)>> {
     let mut outcomes = Vec::new();
-    for refund in repository::refunds_of(&DATABASE, id).await? {
-        if refund.status == PaymentStatus::Failed {
-            continue;
-        }
-        match provider::look_up_refund(refund.refund_key).await {
+    for refund in repository::open_refunds_of(&DATABASE, id).await? {
+        match provider::look_up_refund(refund.refund_key.clone()).await {
             // A pending one may not have an ending yet, and is looked up again by ticks.
             RefundState::Settled(Outcome::Unknown) if refund.status == PaymentStatus::Succeeded => {
                 return Err(Error::Unavailable("the payment provider".into()));
             }
             RefundState::Settled(outcome) => outcomes.push((refund.id, outcome)),
-            RefundState::Missing => {}
+            RefundState::Missing => known(&refund)?,
         }
     }
     Ok(outcomes)

@@ -9,7 +9,7 @@ use web::{Error, Result};
 
 pub(crate) use refunds::{
     NewRefund, Refund, add_refunded, claim_refunds, find_refund, find_refund_by_key, insert_refund, is_requested,
-    look_again_refund, promised, refunds_of, settle_refund,
+    look_again_refund, open_refunds_of, promised, refunds_of, settle_refund,
 };
 
 use crate::payment::before;

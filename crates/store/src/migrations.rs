@@ -20,13 +20,14 @@ pub(crate) async fn apply(connection: &Connection, folders: &[Migrations]) -> Re
     }
     connection.use_wal().await?;
     connection.execute("BEGIN IMMEDIATE", params![]).await?;
-    match apply_missing(connection, &wanted) {
+    let applied = match apply_missing(connection, &wanted) {
         Ok(()) => connection.execute("COMMIT", params![]).await.map(drop),
-        Err(error) => {
-            connection.execute("ROLLBACK", params![]).await?;
-            Err(error)
-        }
+        Err(error) => Err(error),
+    };
+    if applied.is_err() {
+        connection.execute("ROLLBACK", params![]).await?;
     }
+    applied
 }
 
 struct Migration {

@@ -249,10 +249,12 @@ pub(crate) async fn tick<S: Service>() -> Result<()> {
 }
 
 async fn housekeeping<S: Service>(database: &'static Database) -> Result<()> {
-    S::tick().await?;
+    let done = S::tick().await;
+    // What the service could not do must not hold up what others wait for.
     events::relay_due(database).await;
     let now = Timestamp::now();
     events::prune(database, now).await?;
     idempotency::prune(database, now).await?;
-    rate_limit::prune(database, now).await
+    rate_limit::prune(database, now).await?;
+    done
 }

@@ -228,6 +228,13 @@ async fn many_products_follow_a_new_name_some_at_a_time_and_the_last_name_wins()
     let new = offer(&shop, "New", json!({ "categoryId": lamps })).await;
     let shown = shop.get(format!("/api/v1/products/{new}")).await.expect(200);
     assert_eq!(shown["category"], "Lights", "what is put into it meanwhile");
+    // Meanwhile the old name and the new one both say what the product is in.
+    let last = shop.value("catalog", "SELECT max(id) FROM products WHERE category = 'Lamps'");
+    for label in ["Lamps", "Lights"] {
+        let path = format!("/api/v1/products/{last}");
+        let product = shop.put(&path, &json!({ "category": label })).by(shop.admin().await).await.expect(200);
+        assert_eq!((&product["category"], &product["categoryId"]), (&json!("Lamps"), &json!(lamps)), "{label}");
+    }
     shop.tick("catalog").await;
     assert_eq!(labelled(&shop, "Lights"), 2_201, "nor in one tick");
     let page = shop.get(format!("/api/v1/products?categoryId={lamps}&limit=1")).await.expect(200);

@@ -157,6 +157,23 @@ async fn a_message_about_a_refund_that_nobody_can_look_up_comes_again() {
     shop.audit_allowing(&[Allow::DeclinedRefunds]);
 }
 
+#[tokio::test]
+async fn a_message_about_a_refund_that_the_provider_has_lost_is_not_taken_for_heard() {
+    let (shop, ann, order) = open().await;
+    shop.cancel(&ann, order).await.expect(200);
+    shop.settle().await;
+    let key = shop.value("payments", "SELECT refund_key FROM refunds");
+    shop.tamper("payments", "UPDATE refunds SET refund_key = 'lost'");
+    for message in [webhooks::about("refund.failed", "lost"), json!({ "data": { "orderId": order } })] {
+        assert_problem(&webhooks::signed(&shop, "msg_1", &message).await, 503, "unavailable", "lost");
+    }
+    assert_eq!(shop.payment_of(order).await.expect(200)["status"], "refunded");
+    shop.tamper("payments", &format!("UPDATE refunds SET refund_key = '{}'", key.as_str().unwrap()));
+    let message = webhooks::about("refund.failed", key.as_str().unwrap());
+    webhooks::signed(&shop, "msg_1", &message).await.expect(204);
+    assert_eq!(shop.payment_of(order).await.expect(200)["status"], "succeeded", "it has come back");
+}
+
 /// Whatever order the news comes in, and however often: a refund that has failed stays so.
 #[tokio::test]
 async fn orders_take_the_news_of_a_refund_in_any_order_and_any_number() {

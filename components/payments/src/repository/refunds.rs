@@ -126,6 +126,14 @@ pub(crate) async fn refunds_of(database: &Database, id: PaymentId) -> Result<Vec
     database.query(&query, params![id.0]).await?.into_iter().map(Refund::read).collect()
 }
 
+/// Those refunds of a payment of which there may be news, newest first: what is pending or succeeded is never more than
+/// the payment, so that failed ones do not hide it.
+pub(crate) async fn open_refunds_of(database: &Database, id: PaymentId) -> Result<Vec<Refund>> {
+    let query =
+        format!("SELECT {REFUND} FROM refunds WHERE payment_id = $1 AND status <> 'failed' ORDER BY id DESC LIMIT 100");
+    database.query(&query, params![id.0]).await?.into_iter().map(Refund::read).collect()
+}
+
 /// Settles a refund whose status is `from`; `None` when it is another one by now.
 pub(crate) async fn settle_refund(
     transaction: &Transaction,
