@@ -35,3 +35,5 @@ CREATE TABLE redemptions (
 CREATE INDEX redemptions_by_customer ON redemptions (discount_id, user_id) WHERE status <> 'released';
 
 CREATE INDEX redemptions_to_check ON redemptions (check_at) WHERE check_at IS NOT NULL;
+
+CREATE INDEX redemptions_held ON redemptions (check_at) WHERE status = 'held';

@@ -135,23 +135,27 @@ impl Lines {
         Ok(())
     }
 
-    /// Quantities of the same product add up, but not beyond what a line may have. Lines for which there is no room stay
-    /// where they are. True when any were moved.
-    fn take_in(&mut self, other: &mut Lines) -> bool {
-        let before = other.0.len();
-        other.0.retain(|line| match self.place(line.product_id) {
+    /// Quantities of the same product add up, but not beyond what a line may have. Pieces and lines for which there is
+    /// no room stay where they are. True when any were moved.
+    pub(crate) fn take_in(&mut self, other: &mut Lines) -> bool {
+        let mut moved = false;
+        other.0.retain_mut(|line| match self.place(line.product_id) {
             Some(place) => {
-                let sum = self.0[place].quantity.saturating_add(line.quantity);
-                self.0[place].quantity = sum.min(MOST_PIECES);
-                false
+                let own = &mut self.0[place].quantity;
+                let fits = line.quantity.min(MOST_PIECES.saturating_sub(*own));
+                *own += fits;
+                line.quantity -= fits;
+                moved |= fits > 0;
+                line.quantity > 0
             }
             None if self.0.len() >= MOST_LINES => true,
             None => {
                 self.0.push(line.clone());
+                moved = true;
                 false
             }
         });
-        other.0.len() < before
+        moved
     }
 }
 
@@ -266,6 +270,18 @@ mod tests {
     }
 
     #[test]
+    fn pieces_that_a_line_cannot_hold_stay_where_they_are() {
+        let (mut cart, mut other) = (lines(&[(1, MOST_PIECES - 1)]), lines(&[(1, 3), (2, 1)]));
+        assert!(cart.take_in(&mut other));
+        assert_eq!((&cart, &other), (&lines(&[(1, MOST_PIECES), (2, 1)]), &lines(&[(1, 2)])));
+        assert!(!cart.take_in(&mut other), "there is no room");
+        assert_eq!(other, lines(&[(1, 2)]));
+        cart.set(ProductId(1), 5).unwrap();
+        assert!(cart.take_in(&mut other));
+        assert_eq!((cart, other), (lines(&[(1, 7), (2, 1)]), lines(&[])));
+    }
+
+    #[test]
     fn a_merged_cart_has_the_code_of_the_one_or_the_other() {
         let cart = |code: Option<&str>| Cart {
             discount_code: code.map(str::to_owned),
@@ -299,7 +315,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn merging_loses_no_piece_but_what_a_line_cannot_hold(
+        fn merging_moves_what_finds_room_and_loses_no_piece(
             one in prop::collection::btree_map(0i64..150, 1u32..=MOST_PIECES, 0..=MOST_LINES),
             two in prop::collection::btree_map(0i64..150, 1u32..=MOST_PIECES, 0..=MOST_LINES),
         ) {
@@ -310,9 +326,9 @@ mod tests {
             for id in 0..150 {
                 let find = |lines: &Lines| lines.place(ProductId(id)).map_or(0, |place| lines.0[place].quantity);
                 let count = |map: &BTreeMap<i64, u32>| map.get(&id).copied().unwrap_or(0);
-                let expected = (count(&one) + count(&two)).min(MOST_PIECES);
-                prop_assert_eq!(find(&cart) + find(&other), expected, "product {}", id);
-                prop_assert!(find(&cart) == 0 || find(&other) == 0, "in one of the two");
+                prop_assert_eq!(find(&cart) + find(&other), count(&one) + count(&two), "product {}", id);
+                let full = if find(&cart) == 0 { cart.0.len() == MOST_LINES } else { find(&cart) == MOST_PIECES };
+                prop_assert!(find(&cart) <= MOST_PIECES && (full || find(&other) == 0), "product {}", id);
             }
         }
     }

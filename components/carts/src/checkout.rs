@@ -147,6 +147,15 @@ impl Checkout {
             details: self.details.as_ref(),
         }
     }
+
+    /// As it is once it has ended like this.
+    pub(crate) fn ended(&self, ending: &Ending) -> Self {
+        let (status, answer) = match ending {
+            Ending::Placed(_, order) => (Status::Placed, Some(order.clone())),
+            Ending::Refused(refusal) => (Status::Refused, refusal.clone()),
+        };
+        Self { details: None, status, answer, ..self.clone() }
+    }
 }
 
 #[cfg(test)]
@@ -155,11 +164,10 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn orders_get_what_was_frozen() {
+    fn open() -> Checkout {
         let mut lines = Lines::default();
         lines.add(model::ProductId(3), 2).unwrap();
-        let mut checkout = Checkout {
+        Checkout {
             key: "k".into(),
             cart_id: 1,
             user_id: UserId(7),
@@ -169,13 +177,27 @@ mod tests {
             status: Status::Open,
             attempts: 0,
             answer: None,
-        };
+        }
+    }
+
+    #[test]
+    fn orders_get_what_was_frozen() {
+        let mut checkout = open();
         let bare = json!({ "key": "k", "userId": 7, "items": [{ "productId": 3, "quantity": 2 }] });
         assert_eq!(serde_json::to_value(checkout.placement()).unwrap(), bare);
         checkout.discount_code = Some("TEN".into());
         checkout.details = Some(Details { payment_token: Some("tok_visa".into()), ..Details::default() });
         let full = serde_json::to_value(checkout.placement()).unwrap();
         assert_eq!((&full["discountCode"], &full["paymentToken"]), (&json!("TEN"), &json!("tok_visa")));
+    }
+
+    #[test]
+    fn a_checkout_ends_as_orders_say() {
+        let open = open();
+        let placed = open.ended(&Ending::Placed(OrderId(5), "{}".into()));
+        assert_eq!((placed.status, placed.answer.as_deref(), placed.details), (Status::Placed, Some("{}"), None));
+        let refused = open.ended(&Ending::Refused(None));
+        assert_eq!((refused.status, refused.answer, refused.key), (Status::Refused, None, open.key));
     }
 
     #[test]

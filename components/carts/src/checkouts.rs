@@ -239,10 +239,8 @@ async fn conclude(
             }
             ended
         }
-        None => {
-            let ended = repository::find_in(transaction, key).await?;
-            ended.ok_or_else(|| Error::Internal(format!("checkouts: {key} is missing")))?
-        }
+        // Whoever has ended it has removed it, too, when the account is gone.
+        None => repository::find_in(transaction, key).await?.unwrap_or_else(|| checkout.ended(ending)),
     };
     if let (Status::Refused, Some((once, caller))) = (ended.status, claim) {
         once.forget(transaction, Some(caller)).await?;

@@ -28,8 +28,8 @@ const UNCONFIRMED: Duration = Duration::from_secs(10 * 60);
 const DECIDED: Duration = Duration::from_secs(60 * 60);
 /// Until somebody else asks again what has become of an order.
 const LEASE: Duration = Duration::from_secs(60);
-/// Uses that one tick asks about.
-const UNCONFIRMED_PER_TICK: u32 = 10;
+/// Uses that one tick asks about, of those that nobody has confirmed, and as many of those whose order must be decided.
+const ASKED_PER_TICK: u32 = 10;
 
 const NOT_FOUND: Error = Error::not_found("discount");
 
@@ -202,7 +202,7 @@ async fn count(transaction: &Transaction, code: &Code, key: &str, asked: &Redeem
 /// or gives it back.
 pub(crate) async fn find_out_unconfirmed() -> Result<()> {
     let now = Timestamp::now();
-    let keys = repository::claim(&DATABASE, now, now.after(LEASE), UNCONFIRMED_PER_TICK).await?;
+    let keys = repository::claim(&DATABASE, now, now.after(LEASE), ASKED_PER_TICK).await?;
     let settling = keys.iter().map(async |key| match forget_placement(key).await {
         Ok(placed) => settle(key, placed).await,
         Err(error) => {

@@ -25,3 +25,21 @@ fn list(user_ids: &[UserId]) -> (String, Vec<Value>) {
 fn no_row() -> Error {
     Error::Internal("carts: a statement returned no row".into())
 }
+
+#[cfg(test)]
+mod plans {
+    /// How SQLite goes about a statement on the tables of carts, step by step.
+    pub(super) fn steps(sql: &str) -> Vec<String> {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        for file in ["0001_carts.sql", "0002_discounts.sql"] {
+            database.execute_batch(crate::FILES.get_file(file).unwrap().contents_utf8().unwrap()).unwrap();
+        }
+        let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        // Only the statement matters, not what its parameters are.
+        let (mut rows, mut steps) = (plan.raw_query(), Vec::new());
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get(3).unwrap());
+        }
+        steps
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! Its lines come into the customer's cart once, by the rules by which an anonymous cart does. A cart that is being
 //! ordered takes nothing in, and a full one not everything: what finds no room is owed, and comes when the next checkout
-//! of the customer has ended. So it does when an order fails before its own checkout has heard of it.
+//! of the customer has ended. So it does when an order fails before its own checkout has heard of it. Its code comes with
+//! lines only, and once: the customer may have removed it since.
 
 use model::{Timestamp, UserId};
 use store::Transaction;
@@ -39,12 +40,18 @@ pub(crate) async fn put_back(transaction: &Transaction, user_id: UserId, now: Ti
     let mut changed = false;
     // One, unless another order of the customer has failed while the cart was being ordered.
     for Owed { key, mut lines, discount_code } in repository::owed_to(transaction, user_id).await? {
-        let mut code = match discount_code.filter(|_| cart.discount_code.is_none()) {
-            Some(code) if discounts::is_usable_in(transaction, &code, now).await? => Some(code),
-            _ => None,
+        if !cart.lines.take_in(&mut lines) {
+            continue;
+        }
+        changed = true;
+        let rest = match discount_code {
+            Some(code) if cart.discount_code.is_none() && discounts::is_usable_in(transaction, &code, now).await? => {
+                cart.discount_code = Some(code);
+                None
+            }
+            other => other,
         };
-        changed |= cart.take_in(&mut lines, &mut code);
-        repository::owe(transaction, &key, &lines).await?;
+        repository::owe(transaction, &key, &lines, rest.as_deref()).await?;
     }
     if changed { cart_repository::save(transaction, &mut cart, now).await } else { Ok(()) }
 }

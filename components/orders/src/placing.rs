@@ -262,6 +262,12 @@ pub(crate) struct Forgotten {
     fate: Option<Fate>,
 }
 
+impl Forgotten {
+    fn of(order: &Order) -> Self {
+        Self { order_id: Some(order.id), fate: Some(Fate::of(order)) }
+    }
+}
+
 /// What an order has come to, for those who count something for it.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -286,6 +292,14 @@ impl Fate {
 
 /// Decides that nothing is placed under the key any more, unless there is an order.
 pub(crate) async fn forget(key: Uuid) -> Result<Forgotten> {
+    // What is decided stays so: most are, and asking need not wait for those who write.
+    match placements::find(&DATABASE, key).await? {
+        Some(Placed::Order(id)) => {
+            return Ok(Forgotten::of(&repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?));
+        }
+        Some(Placed::Forgotten) => return Ok(Forgotten::default()),
+        None => {}
+    }
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if placements::decide(transaction, key, Placed::Forgotten).await? {
@@ -293,8 +307,7 @@ pub(crate) async fn forget(key: Uuid) -> Result<Forgotten> {
             }
             match placements::find_in(transaction, key).await? {
                 Some(Placed::Order(id)) => {
-                    let order = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
-                    Ok(Forgotten { order_id: Some(id), fate: Some(Fate::of(&order)) })
+                    Ok(Forgotten::of(&repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?))
                 }
                 Some(Placed::Forgotten) | None => Ok(Forgotten::default()),
             }

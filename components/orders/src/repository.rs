@@ -186,8 +186,19 @@ pub(crate) async fn set_tracking(transaction: &Transaction, id: OrderId, trackin
     Ok(transaction.execute(update, params![tracking, id.0]).await?)
 }
 
-/// Takes `step` for up to `limit` orders whose time is up. A deadline is there while an order may still expire, and no
-/// longer: asked for the status, too, SQLite would look through all that are unpaid.
+const ANY_EXPIRED: &str = "SELECT 1 FROM orders WHERE expires_at <= $1 LIMIT 1";
+
+/// A deadline is there while an order may still expire, and no longer: asked for the status, too, SQLite would look
+/// through all that are unpaid.
+fn expire_statement(limit: u32) -> String {
+    format!(
+        "UPDATE orders SET status = $1, reason = $2, updated_at = $3, payment_token = NULL, expires_at = NULL \
+         WHERE id IN (SELECT id FROM orders WHERE expires_at <= $3 ORDER BY expires_at LIMIT {limit}) \
+         RETURNING {ORDER}"
+    )
+}
+
+/// Takes `step` for up to `limit` orders whose time is up.
 pub(crate) async fn advance_expired(
     transaction: &Transaction,
     step: Step,
@@ -195,18 +206,13 @@ pub(crate) async fn advance_expired(
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Order>> {
-    let update = format!(
-        "UPDATE orders SET status = $1, reason = $2, updated_at = $3, payment_token = NULL, expires_at = NULL \
-         WHERE id IN (SELECT id FROM orders WHERE expires_at <= $3 ORDER BY expires_at LIMIT {limit}) \
-         RETURNING {ORDER}"
-    );
-    let rows = transaction.query(&update, params![step.to().as_str(), reason, now.0]).await?;
+    let rows = transaction.query(&expire_statement(limit), params![step.to().as_str(), reason, now.0]).await?;
     rows.into_iter().map(Order::read).collect()
 }
 
 /// True when the time of some order is up.
 pub(crate) async fn any_expired(database: &Database, now: Timestamp) -> Result<bool> {
-    Ok(database.query_one("SELECT 1 FROM orders WHERE expires_at <= $1 LIMIT 1", params![now.0]).await?.is_some())
+    Ok(database.query_one(ANY_EXPIRED, params![now.0]).await?.is_some())
 }
 
 /// One entry of an order's history.
@@ -245,4 +251,26 @@ pub(crate) async fn history(database: &Database, id: OrderId) -> Result<Vec<Entr
         })
     };
     database.query(query, params![id.0]).await?.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_whose_time_is_up_are_found_along_an_index() {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        database.execute_batch(crate::FILES.get_file("0001_orders.sql").unwrap().contents_utf8().unwrap()).unwrap();
+        for sql in [ANY_EXPIRED, &expire_statement(100)] {
+            let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            // Only the statement matters, not what its parameters are.
+            let (mut rows, mut steps) = (plan.raw_query(), Vec::new());
+            while let Some(row) = rows.next().unwrap() {
+                steps.push(row.get::<_, String>(3).unwrap());
+            }
+            assert!(steps.iter().any(|step| step.ends_with(" orders_unpaid (expires_at<?)")), "{sql}: {steps:?}");
+            let slow = |step: &String| step.starts_with("SCAN") || step.contains("B-TREE");
+            assert!(!steps.iter().any(slow), "{sql}: {steps:?}");
+        }
+    }
 }

@@ -278,6 +278,38 @@ async fn a_use_without_an_order_comes_back_when_orders_have_said_so() {
     shop.audit();
 }
 
+/// Every order with a code leaves a confirmed use to be asked about.
+#[tokio::test]
+async fn a_crowd_of_confirmed_uses_does_not_keep_one_without_an_order() {
+    needs_bench!("it moves the clock and writes into a database that a server has open");
+    let (shop, ann, _) = open().await;
+    discount(&shop, "once", json!({ "maxUses": 1 })).await;
+    redeem(&shop, "once", 1, ann.id, 10.0).await.expect(200);
+    // Due long before it, and of a code that was taken back.
+    shop.tamper(
+        "carts",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
+         INSERT INTO redemptions \
+         (key, discount_id, user_id, terms, status, order_id, check_at, created_at, updated_at) \
+         SELECT printf('00000000-0000-4000-9000-%012d', i), 0, 0, '{}', 'used', i, i, i, i FROM n",
+    );
+    shop.clock.advance(Duration::from_secs(11 * 60));
+    let back = async || {
+        shop.tick("carts").await;
+        uses(&shop, "once").await == 0
+    };
+    eventually(Duration::from_secs(20), "the use is back", back).await;
+    let waiting = "SELECT count(*) FROM redemptions WHERE status = 'used'";
+    let waiting = async || shop.value("carts", waiting).as_i64().unwrap();
+    let left = waiting().await;
+    assert!(left > 1500, "only {left} of the crowd were waiting still");
+    let fewer = async || {
+        shop.tick("carts").await;
+        waiting().await < left
+    };
+    eventually(Duration::from_secs(20), "the crowd is asked about, too", fewer).await;
+}
+
 /// Carts cannot be reached for longer than events are sent again. Whatever became of the order meanwhile, its use is
 /// booked so when they ask, and again when the events are sent after all.
 #[tokio::test]

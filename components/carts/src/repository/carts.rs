@@ -130,12 +130,32 @@ pub(crate) async fn remove_of(transaction: &Transaction, user_ids: &[UserId]) ->
     Ok(transaction.execute(&format!("DELETE FROM carts WHERE user_id IN ({list})"), values).await?)
 }
 
+const ANY_ABANDONED: &str = "SELECT 1 FROM carts WHERE token_hash IS NOT NULL AND updated_at < $1 LIMIT 1";
+const REMOVE_ABANDONED: &str = "DELETE FROM carts WHERE id IN \
+     (SELECT id FROM carts WHERE token_hash IS NOT NULL AND updated_at < $1 LIMIT 500)";
+
 /// Removes some of the carts without an account that nobody has changed since `before`.
 pub(crate) async fn prune(database: &Database, before: Timestamp) -> Result<()> {
-    let old = "SELECT id FROM carts WHERE token_hash IS NOT NULL AND updated_at < $1";
-    if database.query_one(&format!("{old} LIMIT 1"), params![before.0]).await?.is_some() {
-        let delete = format!("DELETE FROM carts WHERE id IN ({old} LIMIT 500)");
-        database.execute(Durability::Relaxed, &delete, params![before.0]).await?;
+    if database.query_one(ANY_ABANDONED, params![before.0]).await?.is_some() {
+        database.execute(Durability::Relaxed, REMOVE_ABANDONED, params![before.0]).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::plans;
+
+    #[test]
+    fn carts_that_nobody_uses_are_found_along_an_index() {
+        for sql in [ANY_ABANDONED, REMOVE_ABANDONED] {
+            let steps = plans::steps(sql);
+            let found = |step: &String| {
+                step.starts_with("SEARCH carts USING ") && step.ends_with(" carts_anonymous (updated_at<?)")
+            };
+            assert!(steps.iter().any(found), "{sql}: {steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{sql}: {steps:?}");
+        }
+    }
 }

@@ -110,10 +110,11 @@ pub(crate) async fn owed_to(transaction: &Transaction, user_id: UserId) -> Resul
     transaction.query(query, params![user_id.0]).await?.into_iter().map(read).collect()
 }
 
-/// Writes down what is still owed of a checkout.
-pub(crate) async fn owe(transaction: &Transaction, key: &str, lines: &Lines) -> Result<()> {
+/// Writes down what is still owed of a checkout that has ended, and the code that is still to come with it.
+pub(crate) async fn owe(transaction: &Transaction, key: &str, lines: &Lines, code: Option<&str>) -> Result<()> {
     let lines = if lines.is_empty() { None } else { Some(serde_json::to_string(lines)?) };
-    Ok(transaction.execute("UPDATE checkouts SET owed = $1 WHERE key = $2", params![lines, key]).await?)
+    let update = "UPDATE checkouts SET owed = $1, discount_code = $2 WHERE key = $3";
+    Ok(transaction.execute(update, params![lines, code, key]).await?)
 }
 
 /// Checkouts that nobody has finished in time, each put off until `lease` for everybody else.

@@ -171,16 +171,47 @@ pub(crate) async fn release(transaction: &Transaction, key: &str, now: Timestamp
     Ok(())
 }
 
-/// Keys of uses that nobody has confirmed in time, each put off until `lease` for everybody else.
+const ANY_DUE: &str = "SELECT 1 FROM redemptions WHERE check_at <= $1 LIMIT 1";
+
+/// The held and the confirmed have a limit each: confirmed ones, of which every order with a code leaves one, must not
+/// keep a code exhausted that no order uses.
+fn claim_statement(limit: u32) -> String {
+    let due = |status| {
+        format!(
+            "SELECT key FROM (SELECT key FROM redemptions WHERE status = '{status}' AND check_at <= $2 \
+             ORDER BY check_at LIMIT {limit}) AS {status}"
+        )
+    };
+    let (held, used) = (due("held"), due("used"));
+    format!("UPDATE redemptions SET check_at = $1 WHERE key IN ({held} UNION ALL {used}) RETURNING key")
+}
+
+/// Keys of uses that nobody has confirmed in time, and of confirmed ones whose order must be decided by now: up to
+/// `limit` of either, each put off until `lease` for everybody else.
 pub(crate) async fn claim(database: &Database, now: Timestamp, lease: Timestamp, limit: u32) -> Result<Vec<String>> {
-    let any = "SELECT 1 FROM redemptions WHERE check_at <= $1 LIMIT 1";
-    if database.query_one(any, params![now.0]).await?.is_none() {
+    if database.query_one(ANY_DUE, params![now.0]).await?.is_none() {
         return Ok(Vec::new());
     }
-    let claim = format!(
-        "UPDATE redemptions SET check_at = $1 WHERE key IN \
-         (SELECT key FROM redemptions WHERE check_at <= $2 ORDER BY check_at LIMIT {limit}) RETURNING key"
-    );
-    let rows = database.execute(Durability::Relaxed, &claim, params![lease.0, now.0]).await?;
+    let rows = database.execute(Durability::Relaxed, &claim_statement(limit), params![lease.0, now.0]).await?;
     rows.into_iter().map(|mut row| Ok(row.next()?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::plans;
+
+    #[test]
+    fn uses_to_ask_about_are_found_along_an_index_and_need_no_sorting() {
+        for sql in [ANY_DUE, &claim_statement(10)] {
+            let read = plans::steps(sql);
+            let searches = read.iter().filter(|step| step.starts_with("SEARCH redemptions USING ")).count();
+            let due = read.iter().filter(|step| step.ends_with("(check_at<?)")).count();
+            let expected = if sql == ANY_DUE { (1, 1) } else { (3, 2) };
+            assert_eq!((searches, due), expected, "{sql}: {read:?}");
+            let held = read.iter().any(|step| step.contains("redemptions_held"));
+            assert_eq!(held, sql != ANY_DUE, "confirmed ones are not passed over: {read:?}");
+            assert!(!read.iter().any(|step| step.contains("SCAN redemptions") || step.contains("B-TREE")), "{read:?}");
+        }
+    }
 }
