@@ -116,6 +116,11 @@ async fn what_comes_back_adds_up_with_what_was_put_in_meanwhile() {
     assert_eq!((&after["id"], uses(&shop).await), (&before["id"], json!(0)));
     let stale = shop.delete(MINE).by(&ann).header("if-match", &format!("\"{}\"", before["version"])).await;
     assert_problem(&stale, 412, "precondition-failed", "it is another version");
+
+    shop.delete(format!("{MINE}/items/{pen}")).by(&ann).await.expect(200);
+    check_out(&shop, &ann, &json!({ "payment": { "token": "tok_visa" } })).await.expect(201);
+    shop.settle().await;
+    assert_eq!(lines(&mine(&shop, &ann).await), [(pen, 1)]);
     shop.audit();
 }
 
