@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help up build test bench lint clean
+.PHONY: help up build test bench openapi lint clean
 
 # Where `make up` serves.
 LISTEN ?= 127.0.0.1:3000
@@ -20,6 +20,7 @@ help:
 	@echo 'make test     build, then run every test'
 	@echo 'make bench    build, then measure'
 	@echo 'make build    build all components'
+	@echo 'make openapi  write down the contract of each service, after a change of its operations'
 	@echo 'make lint     formatting and lints'
 	@echo 'make clean    remove what was built and the data of `make up`'
 	@echo
@@ -44,6 +45,11 @@ bench: build
 	@echo '==> bench'
 	@cargo build --workspace --bin bench
 	@"$${CARGO_TARGET_DIR:-target}/debug/bench"
+
+# The document of a service is assembled by its own unit test, which otherwise compares it with the file.
+openapi:
+	@scripts/need cargo cc
+	@BODEGA_WRITE_OPENAPI=1 cargo test --workspace --lib contract
 
 lint:
 	@echo '==> formatting'

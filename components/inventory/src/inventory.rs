@@ -7,6 +7,7 @@ use model::{
 };
 use serde::Serialize;
 use store::{Durability, Transaction};
+use utoipa::ToSchema;
 use web::{Answer, Caller, Error, Once, Page, PageQuery, Result};
 
 use crate::{
@@ -18,20 +19,35 @@ use crate::{
 /// Pieces of a product: the catalog counts as far.
 const MOST_ON_HAND: i64 = u32::MAX as i64;
 /// A product's stock, as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Stock)]
 pub(crate) struct StockView {
     /// A record is known by its product.
     id: ProductId,
+    /// The product.
     product_id: ProductId,
     /// Whose product it is; `null` as long as the catalog has not said it.
     supplier_id: Option<UserId>,
+    /// So many pieces are there.
+    #[schema(minimum = 0, example = 120)]
     on_hand: i64,
+    /// So many of them are promised.
+    #[schema(minimum = 0, example = 2)]
     reserved: i64,
+    /// So many can be ordered.
+    #[schema(minimum = 0, example = 118)]
     available: i64,
+    /// With so many available pieces or fewer the stock is low.
+    #[schema(minimum = 0, example = 12)]
     reorder_threshold: i64,
+    /// Whether it is.
+    #[schema(example = false)]
     low_stock: bool,
+    /// Grows with each change of the pieces.
+    #[schema(minimum = 0, example = 3)]
     version: i64,
+    /// The last change.
     updated_at: Timestamp,
 }
 
@@ -53,12 +69,19 @@ impl From<Record> for StockView {
 }
 
 /// Whether an order of `requested` pieces would find enough.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = StockCheck)]
 pub(crate) struct Check {
+    /// The product.
     product_id: ProductId,
+    /// So many pieces were asked for.
+    #[schema(minimum = 1, example = 2)]
     requested: u32,
+    /// So many can be ordered.
+    #[schema(minimum = 0, example = 118)]
     available: i64,
+    /// Whether that is enough.
     sufficient: bool,
 }
 

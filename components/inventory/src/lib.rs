@@ -1,6 +1,8 @@
 //! Inventory: how much there is of each product, and who has been promised some.
 
 mod api {
+    #[cfg(test)]
+    mod contract;
     pub(crate) mod v1;
 }
 mod inventory;

@@ -318,16 +318,30 @@ pub(crate) async fn expire(transaction: &Transaction, count: u32, now: Timestamp
 }
 
 /// One entry of a product's history.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = StockMovement)]
 pub(crate) struct Movement {
+    /// Its id; later ones are larger.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
     pub(crate) id: i64,
+    /// `received`, `adjusted`, `reserved`, `released`, `sold` or `returned`.
+    #[schema(example = "adjusted")]
     kind: String,
+    /// So many pieces came, or went.
+    #[schema(example = -2)]
     on_hand_delta: i64,
+    /// So many pieces were promised, or no longer.
+    #[schema(example = 0)]
     reserved_delta: i64,
+    /// The order it belongs to.
     order_id: Option<i64>,
+    /// The reservation it belongs to.
     reservation_id: Option<i64>,
+    /// Why, for people.
+    #[schema(example = "broken")]
     reason: Option<String>,
+    /// When it happened.
     at: Timestamp,
 }
 

@@ -6,6 +6,7 @@ use http::StatusCode;
 use model::{OrderId, Timestamp, event::OrderedItem};
 use serde::Serialize;
 use store::{Durability, Transaction};
+use utoipa::ToSchema;
 use web::{Answer, Caller, Error, Once, Result};
 
 use crate::{
@@ -21,13 +22,21 @@ const HOLD: Duration = Duration::from_secs(15 * 60);
 const MOST_EXPIRED: u32 = 32;
 
 /// What is held by hand, as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Reservation)]
 pub(crate) struct ReservationView {
+    /// Its id.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
     id: i64,
+    /// The order that holds it; `null` when it is held by hand.
     order_id: Option<OrderId>,
+    /// `held`, `released`, and of orders `sold` and `returned`.
+    #[schema(example = "held")]
     status: String,
+    /// What is held.
     items: Vec<OrderedItem>,
+    /// When it ends by itself; `null` when its order ends it.
     expires_at: Option<Timestamp>,
 }
 

@@ -2,37 +2,46 @@
 
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A postal address, in the form in which every country can write its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Address {
     /// Who receives there.
     #[garde(custom(line))]
+    #[schema(min_length = 1, max_length = 200, example = "Ann Lee")]
     pub name: String,
     /// Street and number, or what stands for it.
     #[garde(custom(line))]
+    #[schema(min_length = 1, max_length = 200, example = "1 Main St")]
     pub line1: String,
     /// What else the carrier needs: a floor, a company.
     #[garde(inner(custom(line)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200, example = "2nd floor")]
     pub line2: Option<String>,
     /// The town.
     #[garde(custom(line))]
+    #[schema(min_length = 1, max_length = 200, example = "Springfield")]
     pub city: String,
     /// State, province, county: where addresses have one.
     #[garde(inner(custom(line)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200, example = "Illinois")]
     pub region: Option<String>,
     /// The postal code, in the country's own form.
     #[garde(custom(line))]
+    #[schema(min_length = 1, max_length = 200, example = "62701")]
     pub postal_code: String,
     /// ISO 3166-1 alpha-2, in capitals, such as `DE`.
     #[garde(custom(is_country))]
+    #[schema(pattern = "^[A-Z]{2}$", example = "US")]
     pub country: String,
     /// For the carrier.
     #[garde(inner(custom(line)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200, example = "+1 217 555 0100")]
     pub phone: Option<String>,
 }
 

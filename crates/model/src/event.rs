@@ -346,12 +346,13 @@ events! {
 }
 
 /// One line of an order: what and how many.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderedItem {
     /// The product.
     pub product_id: ProductId,
     /// How many, at least 1.
+    #[schema(minimum = 1)]
     pub quantity: u32,
 }
 

@@ -1,12 +1,14 @@
 //! Ids are positive integers that fit 53 bits, so that JavaScript reads them exactly.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(transparent)]
+        #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
         pub struct $name(pub i64);
 
         impl std::fmt::Display for $name {

@@ -4,6 +4,10 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::value::RawValue;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 /// An amount in minor units (cents). Its currency stands beside it: one order has one currency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +132,21 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
+impl PartialSchema for Money {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Number)
+            .multiple_of(Some(0.01))
+            .minimum(Some(-1e10))
+            .maximum(Some(1e10))
+            .examples([19.99])
+            .description(Some("An amount of money with at most two decimals, read exactly, never rounded."))
+            .into()
+    }
+}
+
+impl ToSchema for Money {}
+
 /// An ISO 4217 code of a currency with two decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency([u8; 3]);
@@ -173,6 +192,19 @@ impl Serialize for Currency {
         serializer.serialize_str(self.as_str())
     }
 }
+
+impl PartialSchema for Currency {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^[A-Z]{3}$"))
+            .examples(["EUR"])
+            .description(Some("The ISO 4217 code of a currency with two decimals."))
+            .into()
+    }
+}
+
+impl ToSchema for Currency {}
 
 impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -6,13 +6,16 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// What is wrong with one field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// Its path, such as `items[0].quantity`.
+    #[schema(example = "items[0].quantity")]
     pub field: String,
     /// What it must be.
+    #[schema(example = "lower than 1")]
     pub message: String,
 }
 
@@ -176,14 +179,25 @@ impl From<serde_json::Error> for Error {
     }
 }
 
-/// RFC 9457. `code` repeats the last part of `type` for those who do not like to parse URIs.
-#[derive(Serialize)]
-struct Problem<'a> {
+/// Why a request was not answered as asked, after RFC 9457. It has changed nothing.
+#[derive(Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// What kind of problem: `urn:bodega:problem:` and the code.
+    #[schema(example = "urn:bodega:problem:invalid")]
     r#type: String,
+    /// The status in words.
+    #[schema(example = "Unprocessable Entity")]
     title: &'static str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599, example = 422)]
     status: u16,
+    /// A sentence for people.
+    #[schema(example = "some fields are not valid")]
     detail: &'a str,
+    /// A word for programs.
+    #[schema(pattern = "^[a-z0-9-]+$", example = "invalid")]
     code: &'a str,
+    /// What is wrong with which fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }

@@ -11,6 +11,7 @@ mod headers;
 pub mod idempotency;
 mod internal;
 mod lines;
+pub mod openapi;
 mod page;
 mod rate_limit;
 mod service;

@@ -3,17 +3,21 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use garde::Validate;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{Error, Result, WrittenJson};
 
 /// `?limit=&cursor=` of a list.
-#[derive(Debug, Default, Clone, Deserialize, Validate)]
+#[derive(Debug, Default, Clone, Deserialize, Validate, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// How many, 1 to 100; 20 when not given.
     #[garde(range(min = 1, max = 100))]
+    #[param(minimum = 1, maximum = 100, default = 20, example = 20)]
     pub limit: Option<u32>,
     /// Where to go on: `nextCursor` of the page before.
     #[garde(length(max = 2000))]
+    #[param(max_length = 2000)]
     pub cursor: Option<String>,
 }
 
@@ -47,13 +51,14 @@ impl Cursor {
 }
 
 /// One page of a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
     /// Where to go on; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "MTc")]
     pub next_cursor: Option<String>,
 }
 

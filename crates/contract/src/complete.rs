@@ -1,0 +1,387 @@
+//! What follows from an operation by itself: the refusals and headers that `web` and its extractors give to all of them.
+
+use serde_json::{Map, Value, json};
+use utoipa::{PartialSchema, ToSchema};
+use web::{Error, FieldError, openapi::Problem};
+
+use crate::operations;
+
+/// A whole document, of one or more with one tag each.
+pub(crate) fn document(apis: impl IntoIterator<Item = Value>) -> Value {
+    let mut whole = Value::Null;
+    for mut api in apis {
+        tag(&mut api);
+        if whole.is_null() {
+            whole = api;
+        } else {
+            join(&mut whole, api, "");
+        }
+    }
+    for (name, operation) in operations(&mut whole) {
+        complete(&name, operation);
+    }
+    add_components(&mut whole);
+    refer(&mut whole);
+    whole
+}
+
+/// utoipa writes the items of a generic type out, though they have a name.
+fn refer(document: &mut Value) {
+    fn replace(value: &mut Value, named: &Map<String, Value>) {
+        if let Some(items) = value.get_mut("items").filter(|items| items["type"] == "object") {
+            if let Some((name, _)) = named.iter().find(|(_, schema)| *schema == items) {
+                *items = json!({"$ref": format!("#/components/schemas/{name}")});
+            }
+        }
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(|field| replace(field, named)),
+            Value::Array(items) => items.iter_mut().for_each(|item| replace(item, named)),
+            _ => {}
+        }
+    }
+    let named = document["components"]["schemas"].as_object().cloned().unwrap_or_default();
+    replace(document, &named);
+}
+
+/// An operation has the tag of its document.
+fn tag(api: &mut Value) {
+    let tags = api["tags"].as_array().cloned().unwrap_or_default();
+    assert_eq!(tags.len(), 1, "the derive of OpenApi wants exactly one tag: {tags:?}");
+    for (_, operation) in operations(api) {
+        operation["tags"] = json!([tags[0]["name"]]);
+    }
+}
+
+/// Puts one document into another. What both have under one name must be the same.
+fn join(whole: &mut Value, part: Value, place: &str) {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            for (key, value) in part {
+                let place = format!("{place}/{key}");
+                match whole.get_mut(&key) {
+                    Some(known) if place != "/info" => join(known, value, &place),
+                    Some(_) => {}
+                    None => drop(whole.insert(key, value)),
+                }
+            }
+        }
+        (Value::Array(whole), Value::Array(part)) if place == "/tags" => whole.extend(part),
+        (whole, part) => assert_eq!(*whole, part, "two things are called {place}: give one another name (`as = …`)"),
+    }
+}
+
+fn complete(name: &str, operation: &mut Value) {
+    for field in ["operationId", "summary"] {
+        assert!(operation[field].as_str().is_some_and(|text| !text.trim().is_empty()), "{name} has no {field}");
+    }
+    let read = name.starts_with("GET ") && !operation["responses"]["200"]["content"]["application/json"].is_null();
+    if read {
+        add_parameter(operation, json!({"$ref": "#/components/parameters/If-None-Match"}));
+    }
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        not_null(&mut parameter["schema"]);
+        // Indexing has made one.
+        if parameter["schema"].is_null() {
+            parameter.as_object_mut().expect("a parameter").remove("schema");
+        }
+    }
+    let once = parameters(operation, "header").any(|parameter| parameter["name"] == "Idempotency-Key");
+    let implied = implied(name, operation);
+    let summary = operation["summary"].clone();
+    let responses = operation["responses"].as_object_mut().expect("responses");
+    for status in implied {
+        responses.entry(status).or_insert_with(|| json!({"description": ""}));
+    }
+    if read {
+        responses.insert("304".into(), json!({"$ref": "#/components/responses/NotModified"}));
+    }
+    for (status, response) in responses {
+        match status.as_bytes()[0] {
+            _ if response.get("$ref").is_some() => {}
+            b'4' | b'5' => refusal(name, status, response),
+            _ => {
+                let mut headers = everywhere();
+                if read {
+                    headers.push("ETag");
+                }
+                if once {
+                    headers.push("Idempotent-Replayed");
+                }
+                add_headers(response, &headers);
+                let described = response["description"].as_str().is_some_and(|text| !text.is_empty());
+                if !described {
+                    response["description"] = summary.clone();
+                }
+            }
+        }
+    }
+}
+
+fn parameters<'a>(operation: &'a Value, place: &'a str) -> impl Iterator<Item = &'a Value> {
+    operation["parameters"].as_array().into_iter().flatten().filter(move |parameter| parameter["in"] == place)
+}
+
+/// A parameter is there or not, and never null.
+fn not_null(schema: &mut Value) {
+    let kinds = schema.get("type").and_then(Value::as_array).into_iter().flatten().filter(|kind| *kind != "null");
+    if let Some(kind) = kinds.cloned().next() {
+        schema["type"] = kind;
+    }
+    let choices = schema.get("oneOf").and_then(Value::as_array).cloned().unwrap_or_default();
+    let (nulls, others): (Vec<_>, Vec<_>) = choices.into_iter().partition(|choice| choice["type"] == "null");
+    if let (false, [only]) = (nulls.is_empty(), others.as_slice()) {
+        *schema = only.clone();
+    }
+}
+
+fn add_parameter(operation: &mut Value, parameter: Value) {
+    match operation.get_mut("parameters").and_then(Value::as_array_mut) {
+        Some(parameters) => parameters.push(parameter),
+        None => operation["parameters"] = json!([parameter]),
+    }
+}
+
+/// The refusals that follow from what an operation takes and whom it serves.
+fn implied(name: &str, operation: &Value) -> Vec<&'static str> {
+    let mut statuses = vec!["429", "503"];
+    let security = operation["security"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let roles: Vec<_> = security.iter().filter_map(|scheme| scheme.get("bearer")?.as_array()).collect();
+    if security.iter().any(|scheme| scheme.as_object().is_some_and(|scheme| !scheme.is_empty())) {
+        statuses.push("401");
+    }
+    if roles.iter().any(|roles| !roles.is_empty()) {
+        statuses.push("403");
+    }
+    if name.contains('{') {
+        statuses.push("404");
+    }
+    if parameters(operation, "query").next().is_some() {
+        statuses.extend(["400", "422"]);
+    }
+    if parameters(operation, "header").any(|parameter| parameter["name"] == "Idempotency-Key") {
+        statuses.push("400");
+    }
+    if parameters(operation, "header").any(|parameter| parameter["name"] == "If-Match") {
+        statuses.push("412");
+    }
+    if !operation["requestBody"].is_null() {
+        statuses.extend(["400", "413", "415", "422"]);
+    }
+    statuses
+}
+
+/// A refusal without words of its own is the shared one.
+fn refusal(name: &str, status: &str, response: &mut Value) {
+    let Some(shared) = REFUSALS.iter().find(|refusal| refusal.status == status) else {
+        panic!("{name} is refused with {status}, which `contract` does not know");
+    };
+    if response["description"].as_str().is_none_or(str::is_empty) {
+        *response = json!({"$ref": format!("#/components/responses/{}", shared.name)});
+    } else {
+        shared.write(response);
+    }
+}
+
+/// A way in which the shop refuses.
+struct Refusal {
+    status: &'static str,
+    name: &'static str,
+    description: &'static str,
+    headers: &'static [&'static str],
+    example: fn() -> Error,
+}
+
+const REFUSALS: &[Refusal] = &[
+    Refusal {
+        status: "400",
+        name: "Malformed",
+        description: "The request cannot be understood.",
+        headers: &[],
+        example: || Error::Malformed("the body is not JSON: expected value at line 1 column 1".into()),
+    },
+    Refusal {
+        status: "401",
+        name: "Unauthenticated",
+        description: "Nobody is signed in, or the access token does not hold.",
+        headers: &["WWW-Authenticate"],
+        example: || Error::Unauthenticated("sign in: send `Authorization: Bearer <access token>`"),
+    },
+    Refusal {
+        status: "403",
+        name: "Forbidden",
+        description: "The caller is known, and may not do this.",
+        headers: &[],
+        example: || Error::Forbidden("only admins may do this"),
+    },
+    Refusal {
+        status: "404",
+        name: "NotFound",
+        description: "There is no such thing, or none that the caller may see.",
+        headers: &[],
+        example: || Error::not_found("order"),
+    },
+    Refusal {
+        status: "409",
+        name: "Conflict",
+        description: "It contradicts the present state. The code says how.",
+        headers: &[],
+        example: || Error::Conflict("insufficient-stock", "product 1: 3 wanted, 2 available".into()),
+    },
+    Refusal {
+        status: "412",
+        name: "PreconditionFailed",
+        description: "What `If-Match` demands does not hold.",
+        headers: &[],
+        example: || Error::PreconditionFailed("the cart is another one by now"),
+    },
+    Refusal {
+        status: "413",
+        name: "TooLarge",
+        description: "The body is too long.",
+        headers: &[],
+        example: || Error::TooLarge,
+    },
+    Refusal {
+        status: "415",
+        name: "UnsupportedMediaType",
+        description: "The body is of a type that is not taken here.",
+        headers: &[],
+        example: || Error::UnsupportedMediaType,
+    },
+    Refusal {
+        status: "422",
+        name: "Invalid",
+        description: "The request is understood, but some fields are not what they must be, or its `Idempotency-Key` was \
+                      used with another one.",
+        headers: &[],
+        example: || Error::invalid("items[0].quantity", "lower than 1"),
+    },
+    Refusal {
+        status: "429",
+        name: "TooManyRequests",
+        description: "Too many requests.",
+        headers: &["Retry-After"],
+        example: || Error::TooManyRequests(17),
+    },
+    Refusal {
+        status: "503",
+        name: "Unavailable",
+        description: "A moment later it may work. Nothing has changed, or what has changed is finished later.",
+        headers: &["Retry-After"],
+        example: || Error::Unavailable("the database".into()),
+    },
+];
+
+impl Refusal {
+    /// A description that begins with a code in backticks has an example with that code.
+    fn write(&self, response: &mut Value) {
+        let mut headers = everywhere();
+        headers.extend(self.headers);
+        add_headers(response, &headers);
+        let example = (self.example)().to_json().unwrap();
+        let mut example: Value = serde_json::from_str(example.get()).unwrap();
+        let described = response["description"].as_str().and_then(|text| text.strip_prefix('`')?.split_once('`'));
+        if let Some((code, text)) = described {
+            example["type"] = format!("urn:bodega:problem:{code}").into();
+            example["code"] = code.into();
+            example["detail"] = text.trim_start_matches(':').trim().into();
+        }
+        let schema = json!({"$ref": "#/components/schemas/Problem"});
+        response["content"] = json!({"application/problem+json": {"schema": schema, "example": example}});
+    }
+}
+
+/// The headers of all answers.
+fn everywhere() -> Vec<&'static str> {
+    vec!["X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+}
+
+fn add_headers(response: &mut Value, names: &[&str]) {
+    for name in names {
+        response["headers"][name] = json!({"$ref": format!("#/components/headers/{name}")});
+    }
+}
+
+/// What all documents share.
+fn add_components(document: &mut Value) {
+    let mut responses = Map::new();
+    for refusal in REFUSALS {
+        let mut response = json!({"description": refusal.description});
+        refusal.write(&mut response);
+        responses.insert(refusal.name.into(), response);
+    }
+    let mut unchanged = json!({"description": "The client has this version."});
+    add_headers(&mut unchanged, &[&everywhere()[..], &["ETag"]].concat());
+    responses.insert("NotModified".into(), unchanged);
+
+    let problem = |schema: utoipa::openapi::RefOr<utoipa::openapi::Schema>| serde_json::to_value(schema).unwrap();
+    let shared = json!({
+        "schemas": {
+            Problem::name(): problem(Problem::schema()),
+            FieldError::name(): problem(FieldError::schema()),
+        },
+        "responses": responses,
+        "parameters": {
+            "If-None-Match": {
+                "name": "If-None-Match",
+                "in": "header",
+                "description": "The `ETag` of the version that the client has.",
+                "schema": {"type": "string"},
+                "example": "W/\"6c1c7f101f1b0198\"",
+            },
+        },
+        "headers": headers(),
+        "securitySchemes": {
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "The access token of a sign-in. The roles of an operation are those that may call it; none \
+                                are named where everybody who is signed in may.",
+            },
+            "cartToken": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-Cart-Token",
+                "description": "The `token` of an anonymous cart.",
+            },
+        },
+    });
+    if document["components"].is_null() {
+        document["components"] = json!({});
+    }
+    join(&mut document["components"], shared, "/components");
+}
+
+fn headers() -> Value {
+    let count = |description: &str, example: u32| json!({"description": description, "required": true, "schema": {"type": "integer", "minimum": 0}, "example": example});
+    let text = |description: &str, required: bool, example: &str| json!({"description": description, "required": required, "schema": {"type": "string"}, "example": example});
+    json!({
+        "X-Request-Id": text("The name of the request: the client's own, or a new one.", true, "8f14e45fceea467f9575"),
+        "X-RateLimit-Limit": count("So many requests are served in a window.", 120),
+        "X-RateLimit-Remaining": count("So many are left.", 119),
+        "X-RateLimit-Reset": count("When the next window begins, in Unix seconds.", 1_795_420_860),
+        "ETag": text("The version of what is answered, for `If-None-Match`.", true, "W/\"6c1c7f101f1b0198\""),
+        "Idempotent-Replayed": text("`true` when the request was done before, under the same key.", false, "true"),
+        "Retry-After": count("So many seconds later it is worth another try.", 1),
+        "WWW-Authenticate": text("How to say who one is.", true, "Bearer"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_parts_share_must_be_the_same() {
+        let mut whole = json!({"schemas": {"A": {"type": "string"}}});
+        join(&mut whole, json!({"schemas": {"A": {"type": "string"}, "B": {}}}), "");
+        assert_eq!(whole, json!({"schemas": {"A": {"type": "string"}, "B": {}}}));
+    }
+
+    #[test]
+    #[should_panic(expected = "/schemas/A/type")]
+    fn two_things_of_one_name_are_noticed() {
+        join(&mut json!({"schemas": {"A": {"type": "string"}}}), json!({"schemas": {"A": {"type": "null"}}}), "");
+    }
+}
