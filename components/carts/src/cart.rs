@@ -170,16 +170,26 @@ pub(crate) struct Offer {
 }
 
 /// A line with what the catalog says of it at this moment.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CartItem)]
 pub(crate) struct PricedLine {
+    /// The product.
     product_id: ProductId,
     /// False when the product is no longer for sale: then nothing is known of it, and it cannot be ordered.
     available: bool,
+    /// Its name.
+    #[schema(example = "Stoneware mug")]
     name: Option<String>,
+    /// Its seller's name for it.
+    #[schema(example = "MUG-01")]
     sku: Option<String>,
+    /// What a piece costs now.
     unit_price: Option<Money>,
+    /// So many pieces.
+    #[schema(minimum = 1, example = 2)]
     quantity: u32,
+    /// What they cost together.
     subtotal: Option<Money>,
 }
 

@@ -7,6 +7,7 @@ use model::{Address, Currency, Money, ProductId, Timestamp, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{Durability, Transaction};
+use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Result, client};
 
@@ -78,27 +79,41 @@ impl Expected {
 }
 
 /// A cart as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Cart)]
 pub(crate) struct CartView {
     /// `null`, as the times are, until something has been put into it.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
     id: Option<i64>,
+    /// Whose it is; absent in an anonymous one.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<UserId>,
+    /// Grows with each change; in quotes it is good for `If-Match`.
+    #[schema(minimum = 0, example = 3)]
     version: i64,
     /// `open`, or `checking-out` while it becomes an order and cannot change.
+    #[schema(example = "open")]
     status: &'static str,
+    /// What is in it.
     items: Vec<PricedLine>,
     /// Pieces.
+    #[schema(minimum = 0, example = 2)]
     item_count: u64,
+    /// Of what is available; `null` when that cannot be counted.
     subtotal: Option<Money>,
+    /// The currency of all amounts.
     currency: Currency,
+    /// The code that it is to be ordered with.
     #[serde(skip_serializing_if = "Option::is_none")]
     discount: Option<DiscountView>,
     /// What an order would cost, with everything that is added and taken off; only when it is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, example = json!({"items": [{"productId": 1, "name": "Stoneware mug", "quantity": 2, "unitPrice": 14.5}], "subtotal": 29.0, "discount": 0.0, "shipping": 4.9, "tax": 5.51, "total": 39.41, "currency": "EUR"}))]
     estimate: Option<Box<RawValue>>,
+    /// When it was opened.
     created_at: Option<Timestamp>,
+    /// Its last change.
     updated_at: Option<Timestamp>,
 }
 
@@ -227,8 +242,11 @@ pub(crate) async fn of_user(caller: &Caller, user_id: UserId) -> Result<CartView
 }
 
 /// A new cart, and the token that it is known by from now on: nobody is told it a second time.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenedCart)]
 pub(crate) struct Opened {
+    /// To be sent as `X-Cart-Token`. Absent where a user's own cart is answered.
+    #[schema(required = false, example = "5f0c3b6e2d7a4f19b8e1c2d3a4b5c6d75f0c3b6e2d7a4f19b8e1c2d3a4b5c6d7")]
     token: String,
     #[serde(flatten)]
     pub(crate) cart: CartView,

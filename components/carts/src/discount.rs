@@ -3,6 +3,7 @@
 use garde::Validate;
 use model::{Currency, Money, Timestamp, UserId};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use utoipa::ToSchema;
 
 /// A code as it is kept and compared: customers type it as they like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,8 +31,9 @@ impl<'de> Deserialize<'de> for Code {
 }
 
 /// What is taken off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = DiscountKind)]
 pub(crate) enum Kind {
     /// A part of the subtotal.
     Percentage,
@@ -60,9 +62,13 @@ impl std::str::FromStr for Kind {
 }
 
 /// What an order needs to know of the code it is placed with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DiscountConditions)]
 pub(crate) struct Terms {
+    /// What customers type.
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "SPRING-10")]
     pub(crate) code: Code,
+    /// What is taken off.
     pub(crate) kind: Kind,
     /// Percent, or an amount: either is a number with at most two decimals, which is what [`Money`] reads exactly.
     pub(crate) value: Money,
@@ -72,22 +78,33 @@ pub(crate) struct Terms {
 }
 
 /// A discount code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Discount {
     #[serde(skip)]
     pub(crate) id: i64,
     #[serde(flatten)]
     pub(crate) terms: Terms,
+    /// The currency of amounts, and of the orders it is good for.
     pub(crate) currency: Currency,
+    /// From when on it can be used.
     pub(crate) starts_at: Option<Timestamp>,
+    /// Until when.
     pub(crate) ends_at: Option<Timestamp>,
+    /// So often in all.
+    #[schema(minimum = 1, example = 100)]
     pub(crate) max_uses: Option<u32>,
+    /// So often by each customer.
+    #[schema(minimum = 1, example = 1)]
     pub(crate) max_uses_per_customer: Option<u32>,
+    /// Whether it can be used at all.
     pub(crate) active: bool,
     /// How often it has been used, or is being used right now.
+    #[schema(minimum = 0, example = 3)]
     pub(crate) uses: u32,
+    /// When it was added.
     pub(crate) created_at: Timestamp,
+    /// Its last change.
     pub(crate) updated_at: Timestamp,
 }
 
@@ -155,26 +172,41 @@ impl Discount {
 }
 
 /// A code that somebody wants to give out.
-#[derive(Debug, Clone, Deserialize, Validate)]
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"code": "SPRING-10", "kind": "percentage", "value": 12.5, "minimum": 20.0, "endsAt": "2027-12-01T00:00:00.000Z", "maxUses": 100, "maxUsesPerCustomer": 1}))]
 pub(crate) struct NewDiscount {
+    /// What customers type.
     #[garde(skip)]
+    #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{1,64}$", example = "SPRING-10")]
     pub(crate) code: Code,
+    /// What is taken off. `type` is another name.
     #[garde(skip)]
     #[serde(alias = "type")]
     kind: Kind,
+    /// Percent, at most 100, or an amount; more than 0.
     #[garde(custom(of_kind(self.kind)))]
+    #[schema(value_type = f64, exclusive_minimum = 0, maximum = 10_000_000_000i64, multiple_of = 0.01, example = 12.5)]
     value: Money,
+    /// The least subtotal for which the code is good.
     #[garde(inner(custom(not_negative)))]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 10_000_000_000i64, multiple_of = 0.01, example = 20.0)]
     minimum: Option<Money>,
+    /// From when on it can be used.
     #[garde(skip)]
     starts_at: Option<Timestamp>,
+    /// Until when; after `startsAt`.
     #[garde(inner(custom(after(self.starts_at))))]
     ends_at: Option<Timestamp>,
+    /// So often in all.
     #[garde(range(min = 1, max = MOST_USES))]
+    #[schema(minimum = 1, maximum = 1_000_000_000, example = 100)]
     max_uses: Option<u32>,
+    /// So often by each customer.
     #[garde(range(min = 1, max = MOST_USES))]
+    #[schema(minimum = 1, maximum = 1_000_000_000, example = 1)]
     max_uses_per_customer: Option<u32>,
+    /// Whether it can be used at all.
     #[garde(skip)]
     active: Option<bool>,
 }
@@ -202,29 +234,44 @@ impl NewDiscount {
 }
 
 /// What is to change. What is absent stays; `null` removes what may be missing.
-#[derive(Debug, Clone, Default, Deserialize, Validate)]
+#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schema(example = json!({"value": 10.0, "maxUses": null}))]
 pub(crate) struct DiscountChange {
+    /// What is taken off. `type` is another name.
     #[garde(skip)]
     #[serde(alias = "type")]
     kind: Option<Kind>,
+    /// Percent, at most 100, or an amount; more than 0.
     #[garde(skip)]
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 10_000_000_000i64, multiple_of = 0.01, example = 12.5)]
     value: Option<Money>,
+    /// The least subtotal for which the code is good.
     #[garde(inner(inner(custom(not_negative))))]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 10_000_000_000i64, multiple_of = 0.01, example = 20.0)]
     minimum: Option<Option<Money>>,
+    /// From when on it can be used.
     #[garde(skip)]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<Timestamp>)]
     starts_at: Option<Option<Timestamp>>,
+    /// Until when; after `startsAt`.
     #[garde(skip)]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<Timestamp>)]
     ends_at: Option<Option<Timestamp>>,
+    /// So often in all.
     #[garde(inner(inner(range(min = 1, max = MOST_USES))))]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000_000, example = 100)]
     max_uses: Option<Option<u32>>,
+    /// So often by each customer.
     #[garde(inner(inner(range(min = 1, max = MOST_USES))))]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000_000, example = 1)]
     max_uses_per_customer: Option<Option<u32>>,
+    /// Whether it can be used at all.
     #[garde(skip)]
     active: Option<bool>,
 }

@@ -96,20 +96,28 @@ pub(crate) async fn delete(caller: &Caller, code: &str) -> Result<()> {
 }
 
 /// The code that a cart is to be ordered with, as its customer sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = CartDiscount)]
 pub(crate) struct DiscountView {
+    /// The code.
+    #[schema(example = "SPRING-10")]
     code: String,
     #[serde(flatten)]
     terms: Option<TermsView>,
     /// Why it cannot be used right now; absent when it can.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "discount-minimum")]
     problem: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DiscountTerms)]
 struct TermsView {
+    /// What is taken off.
     kind: crate::discount::Kind,
+    /// Percent, or an amount.
     value: model::Money,
+    /// The least subtotal for which the code is good.
     #[serde(skip_serializing_if = "Option::is_none")]
     minimum: Option<model::Money>,
 }

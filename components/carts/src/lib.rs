@@ -1,6 +1,8 @@
 //! Carts: what customers are about to buy, how a cart becomes an order, and the discount codes.
 
 mod api {
+    #[cfg(test)]
+    mod contract;
     pub(crate) mod internal;
     pub(crate) mod v1;
 }

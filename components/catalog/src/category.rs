@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use garde::Validate;
 use model::{CategoryId, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::text::{line, present, text, trimmed};
 
@@ -14,30 +15,46 @@ pub(crate) const MOST: i64 = 2_000;
 pub(crate) const DEEPEST: i64 = 10;
 
 /// A category of products, at the top or under another one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Category {
+    /// Its id.
     pub(crate) id: CategoryId,
+    /// The category it is below; `null` at the top.
     pub(crate) parent_id: Option<CategoryId>,
+    /// Its name.
+    #[schema(example = "Kitchen")]
     pub(crate) name: String,
     /// Its name in addresses; no other category has it.
+    #[schema(example = "kitchen")]
     pub(crate) slug: String,
+    /// For people.
+    #[schema(example = "What cooks need.")]
     pub(crate) description: String,
+    /// When it was added.
     pub(crate) created_at: Timestamp,
+    /// Its last change.
     pub(crate) updated_at: Timestamp,
 }
 
 /// A category that somebody wants to have.
-#[derive(Debug, Clone, Deserialize, Validate)]
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"name": "Kitchen", "slug": "kitchen", "description": "What cooks need."}))]
 pub(crate) struct NewCategory {
+    /// Its name.
     #[garde(custom(line::<100>))]
+    #[schema(min_length = 1, max_length = 100, example = "Kitchen")]
     name: String,
     /// Made from the name, when nobody says.
     #[garde(inner(custom(is_slug)))]
+    #[schema(min_length = 1, max_length = 100, example = "kitchen")]
     slug: Option<String>,
+    /// For people.
     #[garde(inner(custom(text)))]
+    #[schema(max_length = 10_000, example = "What cooks need.")]
     description: Option<String>,
+    /// The category to put it into; at the top without.
     #[garde(skip)]
     pub(crate) parent_id: Option<CategoryId>,
 }
@@ -59,17 +76,26 @@ impl NewCategory {
 }
 
 /// What is to change. What is absent stays; `parentId: null` moves to the top.
-#[derive(Debug, Clone, Default, Deserialize, Validate)]
+#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schema(example = json!({"name": "Kitchen", "description": "What cooks need."}))]
 pub(crate) struct CategoryChange {
+    /// Its name. The products of the category get it as their label.
     #[garde(inner(custom(line::<100>)))]
+    #[schema(min_length = 1, max_length = 100, example = "Kitchen")]
     name: Option<String>,
+    /// Its name in addresses.
     #[garde(inner(custom(is_slug)))]
+    #[schema(min_length = 1, max_length = 100, example = "kitchen")]
     slug: Option<String>,
+    /// For people.
     #[garde(inner(custom(text)))]
+    #[schema(max_length = 10_000, example = "What cooks need.")]
     description: Option<String>,
+    /// The category to move it into; `null` moves it to the top.
     #[garde(skip)]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<CategoryId>)]
     parent_id: Option<Option<CategoryId>>,
 }
 
@@ -98,10 +124,13 @@ impl Category {
 }
 
 /// A category with what is below it.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = CategoryBranch)]
 pub(crate) struct Branch {
     #[serde(flatten)]
     category: Category,
+    /// By name.
+    #[schema(no_recursion)]
     children: Vec<Branch>,
 }
 

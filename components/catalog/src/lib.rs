@@ -1,6 +1,8 @@
 //! Catalog: what is for sale.
 
 mod api {
+    #[cfg(test)]
+    mod contract;
     pub(crate) mod internal;
     pub(crate) mod v1;
 }

@@ -8,6 +8,7 @@ mod search;
 use garde::Validate;
 use model::{CategoryId, Currency, Money, ProductId, ProductStatus, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub(crate) use filter::{Facet, Filter, Order, Place};
 pub(crate) use images::Images;
@@ -20,25 +21,48 @@ use crate::text::{line, present, text, trimmed};
 const MOST_STOCK: u32 = 1_000_000;
 
 /// A product. How customers read it is written by the database, beside the columns it is made of.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub(crate) struct Product {
+    /// Its id.
     pub(crate) id: ProductId,
+    /// Who created it.
     pub(crate) supplier_id: UserId,
+    /// Its name.
+    #[schema(example = "Stoneware mug")]
     pub(crate) name: String,
+    /// For people.
+    #[schema(example = "Holds 350 ml, keeps them warm.")]
     pub(crate) description: String,
+    /// What a piece costs.
     pub(crate) price: Money,
+    /// The currency of the price.
     pub(crate) currency: Currency,
     /// Pieces that can be ordered, as far as the catalog knows; inventory decides.
+    #[schema(example = 120)]
     pub(crate) stock: u32,
     /// A label; the name of the category, where there is one.
+    #[schema(example = "kitchen")]
     pub(crate) category: Option<String>,
+    /// Its category in the tree.
     pub(crate) category_id: Option<CategoryId>,
+    /// The seller's name for it; no other product has it.
+    #[schema(example = "MUG-01")]
     pub(crate) sku: Option<String>,
+    /// What its bar code says.
+    #[schema(example = "036000291452")]
     pub(crate) upc: Option<String>,
+    /// Addresses of pictures, the most telling first.
+    #[schema(value_type = Vec<String>, example = json!(["https://cdn.example.com/mug.jpg"]))]
     pub(crate) images: Images,
+    /// Whatever else its seller says.
+    #[schema(value_type = Object, example = json!({"color": "blue"}))]
     pub(crate) metadata: Metadata,
+    /// Only active products are for sale.
     pub(crate) status: ProductStatus,
+    /// When it was added.
     pub(crate) created_at: Timestamp,
+    /// Its last change.
     pub(crate) updated_at: Timestamp,
 }
 
@@ -53,30 +77,49 @@ pub(crate) struct Offer {
 }
 
 /// A product that somebody wants to sell.
-#[derive(Debug, Clone, Deserialize, Validate)]
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"name": "Stoneware mug", "description": "Holds 350 ml, keeps them warm.", "price": 14.5, "stock": 120, "category": "kitchen", "sku": "MUG-01", "metadata": {"color": "blue"}}))]
 pub(crate) struct NewProduct {
+    /// Its name.
     #[garde(custom(line::<200>))]
+    #[schema(min_length = 1, max_length = 200, example = "Stoneware mug")]
     name: String,
+    /// For people; several lines are fine.
     #[garde(custom(text))]
+    #[schema(max_length = 10_000, example = "Holds 350 ml, keeps them warm.")]
     description: String,
+    /// What a piece costs; not negative.
     #[garde(custom(not_negative))]
+    #[schema(value_type = f64, minimum = 0, maximum = 10_000_000_000i64, multiple_of = 0.01, example = 14.5)]
     price: Money,
+    /// So many pieces are there.
     #[garde(range(max = MOST_STOCK))]
+    #[schema(maximum = 1_000_000, example = 120)]
     stock: u32,
     /// Ignored beside a `categoryId`.
     #[garde(inner(custom(line::<100>)))]
+    #[schema(min_length = 1, max_length = 100, example = "kitchen")]
     category: Option<String>,
+    /// The category of the tree to put it into.
     #[garde(skip)]
     pub(crate) category_id: Option<CategoryId>,
+    /// The seller's name for it; no other product has it.
     #[garde(inner(custom(line::<64>)))]
+    #[schema(min_length = 1, max_length = 64, example = "MUG-01")]
     pub(crate) sku: Option<String>,
+    /// What its bar code says.
     #[garde(inner(custom(line::<64>)))]
+    #[schema(min_length = 1, max_length = 64, example = "036000291452")]
     upc: Option<String>,
+    /// Up to 20 addresses of pictures, `http`, `https` or a path of this host.
     #[garde(skip)]
     #[serde(alias = "imageUrls")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 20, example = json!(["https://cdn.example.com/mug.jpg"]))]
     images: Option<Images>,
+    /// A JSON object of up to 16 KiB, kept as it was written.
     #[garde(skip)]
+    #[schema(value_type = Option<Object>, example = json!({"color": "blue"}))]
     metadata: Option<Metadata>,
     /// For sale, when nobody says.
     #[garde(skip)]
@@ -114,35 +157,57 @@ impl NewProduct {
 }
 
 /// What is to change. What is absent stays; `null` removes what may be missing.
-#[derive(Debug, Clone, Default, Deserialize, Validate)]
+#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 #[serde(default, rename_all = "camelCase")]
+#[schema(example = json!({"price": 13.9, "description": "Holds 350 ml."}))]
 pub(crate) struct ProductChange {
+    /// Its name.
     #[garde(inner(custom(line::<200>)))]
+    #[schema(min_length = 1, max_length = 200, example = "Stoneware mug")]
     name: Option<String>,
+    /// For people; several lines are fine.
     #[garde(inner(custom(text)))]
+    #[schema(max_length = 10_000, example = "Holds 350 ml, keeps them warm.")]
     description: Option<String>,
+    /// What a piece costs; not negative.
     #[garde(inner(custom(not_negative)))]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 10_000_000_000i64, multiple_of = 0.01, example = 14.5)]
     price: Option<Money>,
+    /// As many more, or fewer, than the catalog shows at this moment.
     #[garde(range(max = MOST_STOCK))]
+    #[schema(maximum = 1_000_000, example = 120)]
     pub(crate) stock: Option<u32>,
+    /// A label. Ignored beside a `categoryId`.
     #[garde(inner(inner(custom(line::<100>))))]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "kitchen")]
     category: Option<Option<String>>,
+    /// The category of the tree to put it into.
     #[garde(skip)]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<CategoryId>)]
     pub(crate) category_id: Option<Option<CategoryId>>,
+    /// The seller's name for it; no other product has it.
     #[garde(inner(inner(custom(line::<64>))))]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, example = "MUG-01")]
     pub(crate) sku: Option<Option<String>>,
+    /// What its bar code says.
     #[garde(inner(inner(custom(line::<64>))))]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, example = "036000291452")]
     upc: Option<Option<String>>,
+    /// Up to 20 addresses of pictures, `http`, `https` or a path of this host.
     #[garde(skip)]
     #[serde(deserialize_with = "present", alias = "imageUrls")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 20, example = json!(["https://cdn.example.com/mug.jpg"]))]
     images: Option<Option<Images>>,
+    /// A JSON object of up to 16 KiB, kept as it was written.
     #[garde(skip)]
     #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<Object>, example = json!({"color": "blue"}))]
     metadata: Option<Option<Metadata>>,
+    /// Only active products are for sale.
     #[garde(skip)]
     status: Option<ProductStatus>,
 }

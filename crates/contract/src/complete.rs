@@ -1,5 +1,7 @@
 //! What follows from an operation by itself: the refusals and headers that `web` and its extractors give to all of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 use web::{Error, FieldError, openapi::Problem};
@@ -17,15 +19,21 @@ pub(crate) fn document(apis: impl IntoIterator<Item = Value>) -> Value {
             join(&mut whole, api, "");
         }
     }
+    let mut ids = BTreeSet::new();
     for (name, operation) in operations(&mut whole) {
         complete(&name, operation);
+        // One handler may serve two methods.
+        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+        let id = if ids.contains(&id) && name.starts_with("PUT ") { format!("{id}ByPut") } else { id };
+        operation["operationId"] = id.clone().into();
+        assert!(ids.insert(id), "{name} has the operationId of another one");
     }
     add_components(&mut whole);
     refer(&mut whole);
     whole
 }
 
-/// utoipa writes the items of a generic type out, though they have a name.
+/// utoipa writes the items of a generic type out, though they have a name, and a default of `null` for what may be absent.
 fn refer(document: &mut Value) {
     fn replace(value: &mut Value, named: &Map<String, Value>) {
         if let Some(items) = value.get_mut("items").filter(|items| items["type"] == "object") {
@@ -34,7 +42,12 @@ fn refer(document: &mut Value) {
             }
         }
         match value {
-            Value::Object(fields) => fields.values_mut().for_each(|field| replace(field, named)),
+            Value::Object(fields) => {
+                if fields.get("default").is_some_and(Value::is_null) {
+                    fields.remove("default");
+                }
+                fields.values_mut().for_each(|field| replace(field, named));
+            }
             Value::Array(items) => items.iter_mut().for_each(|item| replace(item, named)),
             _ => {}
         }
@@ -85,7 +98,8 @@ fn complete(name: &str, operation: &mut Value) {
             parameter.as_object_mut().expect("a parameter").remove("schema");
         }
     }
-    let once = parameters(operation, "header").any(|parameter| parameter["name"] == "Idempotency-Key");
+    let taken = |header| parameters(operation, "header").any(|parameter| parameter["name"] == header);
+    let (once, versioned) = (taken("Idempotency-Key"), read || taken("If-Match"));
     let implied = implied(name, operation);
     let summary = operation["summary"].clone();
     let responses = operation["responses"].as_object_mut().expect("responses");
@@ -101,7 +115,7 @@ fn complete(name: &str, operation: &mut Value) {
             b'4' | b'5' => refusal(name, status, response),
             _ => {
                 let mut headers = everywhere();
-                if read {
+                if versioned {
                     headers.push("ETag");
                 }
                 if once {
@@ -152,7 +166,8 @@ fn implied(name: &str, operation: &Value) -> Vec<&'static str> {
     if roles.iter().any(|roles| !roles.is_empty()) {
         statuses.push("403");
     }
-    if name.contains('{') {
+    // A token may be that of no cart.
+    if name.contains('{') || security.iter().any(|scheme| scheme.get("cartToken").is_some()) {
         statuses.push("404");
     }
     if parameters(operation, "query").next().is_some() {
@@ -164,8 +179,13 @@ fn implied(name: &str, operation: &Value) -> Vec<&'static str> {
     if parameters(operation, "header").any(|parameter| parameter["name"] == "If-Match") {
         statuses.push("412");
     }
-    if !operation["requestBody"].is_null() {
-        statuses.extend(["400", "413", "415", "422"]);
+    let body = &operation["requestBody"]["content"];
+    if !body.is_null() {
+        statuses.push("415");
+    }
+    // Others are streams, whose lines are refused one by one.
+    if !body["application/json"].is_null() {
+        statuses.extend(["400", "413", "422"]);
     }
     statuses
 }

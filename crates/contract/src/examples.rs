@@ -5,13 +5,12 @@ use serde_json::{Map, Value, json};
 use crate::operations;
 
 /// Gives every parameter, JSON body and JSON answer an example, unless it has one of its own.
-pub(crate) fn fill(document: &mut Value) {
-    let components = document["components"].clone();
+pub(crate) fn fill(document: &mut Value, components: &Value) {
     for (name, operation) in operations(document) {
         for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
             if parameter.get("schema").is_some() && parameter.get("example").is_none() {
                 // An example of what may be left out helps nobody who does not know it.
-                let example = example(&components, &parameter["schema"], 0);
+                let example = example(components, &parameter["schema"], 0);
                 match (example, parameter["required"] == true) {
                     (Some(example), true) => parameter["example"] = example,
                     (None, true) => panic!("{name}: the parameter {} has no example", parameter["name"]),
@@ -19,9 +18,9 @@ pub(crate) fn fill(document: &mut Value) {
                 }
             }
         }
-        fill_content(&components, &format!("{name}: the body"), &mut operation["requestBody"]);
+        fill_content(components, &format!("{name}: the body"), &mut operation["requestBody"]);
         for (status, response) in operation["responses"].as_object_mut().expect("responses") {
-            fill_content(&components, &format!("{name}: the answer {status}"), response);
+            fill_content(components, &format!("{name}: the answer {status}"), response);
         }
         if operation["requestBody"].is_null() {
             operation.as_object_mut().expect("an operation").remove("requestBody");
@@ -90,13 +89,13 @@ fn example(components: &Value, schema: &Value, depth: usize) -> Option<Value> {
 }
 
 /// Panics when an example contradicts its schema.
-pub(crate) fn check(document: &Value) {
+pub(crate) fn check(document: &Value, components: &Value) {
     let mut found = Vec::new();
     collect(document, "", &mut found);
     for (place, schema, example) in found {
         // References in a schema are to the whole document.
         let mut root = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema]});
-        root["components"] = document["components"].clone();
+        root["components"] = components.clone();
         let validator = jsonschema::options().should_validate_formats(true).build(&root).expect("a schema");
         let errors: Vec<_> =
             validator.iter_errors(example).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -149,6 +148,7 @@ mod tests {
     #[should_panic(expected = "/x is none")]
     fn an_example_that_contradicts_its_schema_is_noticed() {
         let referred = json!({"$ref": "#/components/schemas/A"});
-        check(&json!({"components": {"schemas": {"A": {"type": "string"}}}, "x": {"schema": referred, "example": 1}}));
+        let components = json!({"schemas": {"A": {"type": "string"}}});
+        check(&json!({"x": {"schema": referred, "example": 1}}), &components);
     }
 }

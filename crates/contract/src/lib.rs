@@ -6,6 +6,7 @@
 
 mod complete;
 mod examples;
+mod neighbours;
 mod routes;
 
 use std::path::Path;
@@ -23,8 +24,9 @@ const WRITE: &str = "BODEGA_WRITE_OPENAPI";
 pub fn check(service: &str, router: &Router, apis: impl IntoIterator<Item = OpenApi>) {
     let mut document = complete::document(apis.into_iter().map(|api| serde_json::to_value(api).unwrap()));
     routes::compare(router, &document);
-    examples::fill(&mut document);
-    examples::check(&document);
+    let components = neighbours::components(Path::new(service), &document);
+    examples::fill(&mut document, &components);
+    examples::check(&document, &components);
     compare(&Path::new(service).join("openapi.json"), document);
 }
 

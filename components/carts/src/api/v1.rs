@@ -1,7 +1,7 @@
 //! `/api/v1/carts` and `/api/v1/discounts`.
 
-mod carts;
-mod discounts;
+pub(super) mod carts;
+pub(super) mod discounts;
 mod visitor;
 
 use axum::Router;

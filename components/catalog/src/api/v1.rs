@@ -1,8 +1,8 @@
 //! `/api/v1`.
 
-mod bulk;
-mod categories;
-mod products;
+pub(super) mod bulk;
+pub(super) mod categories;
+pub(super) mod products;
 
 use axum::Router;
 

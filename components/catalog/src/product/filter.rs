@@ -5,19 +5,23 @@ use std::{collections::BTreeMap, str::FromStr};
 use garde::Validate;
 use model::{CategoryId, Money, ProductId, ProductStatus, UserId};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Search;
 
 /// What a list of products is narrowed to. Everything given must hold; what is empty is as good as absent.
-#[derive(Debug, Clone, Default, Deserialize, Validate)]
+#[derive(Debug, Clone, Default, Deserialize, Validate, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Filter {
     /// Exactly this label.
     #[garde(length(chars, max = 100))]
+    #[param(max_length = 100)]
     category: Option<String>,
     /// In this category, or in one below it.
     #[garde(skip)]
     #[serde(deserialize_with = "from_text")]
+    #[param(value_type = Option<CategoryId>)]
     category_id: Option<i64>,
     /// At least this price.
     #[garde(skip)]
@@ -27,9 +31,10 @@ pub(crate) struct Filter {
     #[garde(skip)]
     #[serde(deserialize_with = "from_text")]
     pub(crate) max_price: Option<Money>,
-    /// Words that all begin a word of the product's name, description, category, SKU or UPC.
+    /// Words that all begin a word of the product's name, description, category, SKU or UPC. `search` is another name.
     #[garde(length(chars, max = 200))]
     #[serde(alias = "search")]
+    #[param(max_length = 200)]
     q: Option<String>,
     /// `true`: what can be ordered; `false`: what is sold out.
     #[garde(skip)]
@@ -38,18 +43,24 @@ pub(crate) struct Filter {
     #[garde(skip)]
     #[serde(deserialize_with = "from_text")]
     status: Option<ProductStatus>,
+    /// Of this supplier.
     #[garde(skip)]
     #[serde(deserialize_with = "from_text")]
+    #[param(value_type = Option<UserId>)]
     supplier_id: Option<i64>,
+    /// The order: `relevance` with `q`, `price` with a range of prices, else `newest` when nobody says.
     #[garde(skip)]
     #[serde(deserialize_with = "from_text")]
+    #[param(inline)]
     sort: Option<Order>,
-    /// What to count, separated by commas.
+    /// What to count beside the page, up to five of `category`, `categoryId`, `inStock`, `supplierId`, `price` and `metadata.<path>`, separated by commas.
     #[garde(length(chars, max = 500))]
+    #[param(max_length = 500)]
     facets: Option<String>,
     /// `metadata.<path>=<value>`, and what is none of ours.
     #[garde(skip)]
     #[serde(flatten)]
+    #[param(ignore)]
     rest: BTreeMap<String, String>,
 }
 
@@ -58,19 +69,26 @@ const MOST_METADATA: usize = 5;
 const MOST_FACETS: usize = 5;
 
 /// The order of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(as = ProductOrder)]
 pub(crate) enum Order {
     /// By id, falling.
+    #[schema(rename = "newest")]
     Newest,
     /// By price, then by id, rising.
+    #[schema(rename = "price")]
     Cheapest,
     /// The same, falling.
+    #[schema(rename = "-price")]
     Dearest,
     /// By name, without regard to the case of ASCII letters, then by id, rising.
+    #[schema(rename = "name")]
     Name,
     /// The same, falling.
+    #[schema(rename = "-name")]
     NameBackwards,
     /// By how well a search fits, then newest first.
+    #[schema(rename = "relevance")]
     Relevance,
 }
 

@@ -11,10 +11,13 @@ use crate::product::{Facet, Filter, Order};
 const MOST_VALUES: u32 = 50;
 
 /// A value, and how many products have it.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
+#[schema(as = CountedFacet, example = json!([{"value": "kitchen", "count": 3}]))]
 pub(crate) enum Counted {
+    /// The most frequent values first.
     Values(Vec<FacetValue>),
+    /// Of prices; `null` when there are none.
     Range { min: Option<Money>, max: Option<Money> },
 }
 
@@ -29,9 +32,13 @@ impl Counted {
 }
 
 /// One value of a facet.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct FacetValue {
+    /// A text, a number or a boolean; `null` for products without one.
+    #[schema(example = "kitchen")]
     value: serde_json::Value,
+    /// So many products have it.
+    #[schema(minimum = 0, example = 3)]
     count: i64,
 }
 

@@ -13,12 +13,16 @@ use garde::Validate;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::{Address, ProductId, UserId};
 use serde::Deserialize;
-use web::{Answer, Caller, Error, Json, Path, Query, Result, Submitted, client};
+use utoipa::{IntoParams, ToSchema};
+use web::{
+    Answer, Caller, Error, Json, Path, Query, Result, Submitted, client,
+    openapi::{IdempotencyKey, IfMatch},
+};
 
 use super::visitor::{Asking, token};
 use crate::{
     cart::MOST_PIECES,
-    carts::{self, CartView, Visitor},
+    carts::{self, CartView, Opened, Visitor},
     checkout::Details,
     checkouts, merging,
 };
@@ -28,11 +32,11 @@ pub(super) fn routes() -> Router {
     at("", web::post(open))
         .merge(at("/me", web::get(show).merge(web::delete(empty))))
         .merge(at("/me/items", web::post(add)))
-        .merge(at("/me/items/{product_id}", web::patch(set).merge(web::put(set)).merge(web::delete(remove))))
+        .merge(at("/me/items/{productId}", web::patch(set).merge(web::put(set)).merge(web::delete(remove))))
         .merge(at("/me/discount", web::put(set_discount).merge(web::delete(remove_discount))))
         .merge(at("/me/merge", web::post(merge)))
         .merge(at("/me/checkout", web::post(check_out)))
-        .merge(at("/{user_id}", web::get(of_user)))
+        .merge(at("/{userId}", web::get(of_user)))
 }
 
 /// A cart with its `ETag`. That says which version of which cart it is, for `If-Match`, and what prices it was shown at,
@@ -49,6 +53,16 @@ fn fresh(status: StatusCode, view: &CartView) -> Result<Response> {
 }
 
 /// 201 with a new cart and its token, for somebody who is not signed in; a user's own cart otherwise.
+#[utoipa::path(
+    post,
+    path = "/api/v1/carts",
+    operation_id = "openCart",
+    params(("X-Cart-Token" = Option<String>, Header, description = "Of an anonymous cart that a user takes in.")),
+    responses(
+        (status = 201, body = Opened, description = "A new cart with its `token`; a user's own one has none.")
+    ),
+    security((), ("bearer" = []))
+)]
 async fn open(caller: Option<Caller>, headers: HeaderMap) -> Result<Response> {
     match caller {
         Some(caller) => {
@@ -62,18 +76,31 @@ async fn open(caller: Option<Caller>, headers: HeaderMap) -> Result<Response> {
     }
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 struct Show {
     /// Whether to say what an order would cost.
     #[garde(skip)]
     estimate: Option<bool>,
-    /// Where it would be delivered.
+    /// Where it would be delivered: one of the user's addresses.
     #[garde(skip)]
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991i64)]
     shipping_address_id: Option<i64>,
 }
 
 /// The cart at the prices of this moment.
+#[utoipa::path(
+    get,
+    path = "/api/v1/carts/me",
+    operation_id = "getCart",
+    params(Show),
+    responses(
+        (status = 200, body = CartView),
+        (status = 409, description = "`not-priceable`: the shop's rules have no price for an estimate.")
+    ),
+    security(("bearer" = []), ("cartToken" = []))
+)]
 async fn show(asking: Asking, Query(query): Query<Show>) -> Result<Response> {
     let ship_to = match query.shipping_address_id {
         Some(id) => address(asking.caller()?, "shippingAddress", None, Some(id)).await?,
@@ -84,20 +111,47 @@ async fn show(asking: Asking, Query(query): Query<Show>) -> Result<Response> {
 }
 
 /// A user's cart, for the user and for admins.
+#[utoipa::path(
+    get,
+    path = "/api/v1/carts/{userId}",
+    operation_id = "getCartOfUser",
+    params(("userId" = UserId, Path)),
+    responses(
+        (status = 200, body = CartView)
+    ),
+    security(("bearer" = []))
+)]
 async fn of_user(caller: Caller, Path(user_id): Path<i64>) -> Result<Response> {
     fresh(StatusCode::OK, &carts::of_user(&caller, UserId(user_id)).await?)
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NewCartItem)]
 struct Add {
+    /// The product.
     #[garde(skip)]
+    #[schema(value_type = ProductId)]
     product_id: i64,
+    /// So many more pieces.
     #[garde(range(min = 1, max = MOST_PIECES))]
+    #[schema(minimum = 1, maximum = 10_000, example = 2)]
     quantity: u32,
 }
 
 /// So many more of a product: the cart as it is then.
+#[utoipa::path(
+    post,
+    path = "/api/v1/carts/me/items",
+    operation_id = "addCartItem",
+    params(IdempotencyKey, IfMatch),
+    request_body = Add,
+    responses(
+        (status = 200, body = CartView),
+        (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
+    ),
+    security(("bearer" = []), ("cartToken" = []))
+)]
 async fn add(asking: Asking, Submitted { body, once }: Submitted<Add>) -> Result<Response> {
     let Asking { caller, visitor, expected } = asking;
     let once = visitor.claim(once);
@@ -107,83 +161,188 @@ async fn add(asking: Asking, Submitted { body, once }: Submitted<Add>) -> Result
     Ok(shown(&cart, answer))
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = CartItemChange)]
 struct Set {
-    /// 0 removes the product.
+    /// So many pieces; 0 removes the product.
     #[garde(range(max = MOST_PIECES))]
+    #[schema(maximum = 10_000, example = 3)]
     quantity: u32,
 }
 
 /// So many of a product that is in the cart.
+#[utoipa::path(
+    method(patch, put),
+    path = "/api/v1/carts/me/items/{productId}",
+    operation_id = "setCartItem",
+    params(("productId" = ProductId, Path), IfMatch),
+    request_body = Set,
+    responses(
+        (status = 200, body = CartView),
+        (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
+    ),
+    security(("bearer" = []), ("cartToken" = []))
+)]
 async fn set(asking: Asking, Path(product_id): Path<i64>, Json(body): Json<Set>) -> Result<Response> {
     let cart = carts::set(&asking.visitor, asking.expected, ProductId(product_id), body.quantity).await?;
     fresh(StatusCode::OK, &cart)
 }
 
 /// The cart without a product that was in it.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/carts/me/items/{productId}",
+    operation_id = "removeCartItem",
+    params(("productId" = ProductId, Path), IfMatch),
+    responses(
+        (status = 200, body = CartView),
+        (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
+    ),
+    security(("bearer" = []), ("cartToken" = []))
+)]
 async fn remove(asking: Asking, Path(product_id): Path<i64>) -> Result<Response> {
     fresh(StatusCode::OK, &carts::set(&asking.visitor, asking.expected, ProductId(product_id), 0).await?)
 }
 
 /// The cart with nothing in it.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/carts/me",
+    operation_id = "emptyCart",
+    params(IfMatch),
+    responses(
+        (status = 200, body = CartView),
+        (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
+    ),
+    security(("bearer" = []), ("cartToken" = []))
+)]
 async fn empty(asking: Asking) -> Result<Response> {
     fresh(StatusCode::OK, &carts::empty(&asking.visitor, asking.expected).await?)
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = CartDiscountChange)]
 struct SetDiscount {
+    /// The code, as the customer types it.
     #[garde(length(min = 1, max = 100))]
+    #[schema(min_length = 1, max_length = 100, example = "SPRING-10")]
     code: String,
 }
 
 /// The code that the cart is to be ordered with; 409 when nobody could use it.
+#[utoipa::path(
+    put,
+    path = "/api/v1/carts/me/discount",
+    operation_id = "setCartDiscount",
+    params(IfMatch),
+    request_body = SetDiscount,
+    responses(
+        (status = 200, body = CartView),
+        (status = 409, description = "`discount-unknown`: nobody can use the code now; also `discount-inactive`, `discount-not-started`, `discount-expired`, `discount-exhausted`, `checkout-under-way`.")
+    ),
+    security(("bearer" = []), ("cartToken" = []))
+)]
 async fn set_discount(asking: Asking, Json(body): Json<SetDiscount>) -> Result<Response> {
     fresh(StatusCode::OK, &carts::set_discount(&asking.visitor, asking.expected, Some(&body.code)).await?)
 }
 
+/// The cart without a code.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/carts/me/discount",
+    operation_id = "removeCartDiscount",
+    params(IfMatch),
+    responses(
+        (status = 200, body = CartView),
+        (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
+    ),
+    security(("bearer" = []), ("cartToken" = []))
+)]
 async fn remove_discount(asking: Asking) -> Result<Response> {
     fresh(StatusCode::OK, &carts::set_discount(&asking.visitor, asking.expected, None).await?)
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CartMerge)]
 struct Merge {
+    /// The `token` of the anonymous cart.
     #[garde(length(min = 1, max = 200))]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        example = "5f0c3b6e2d7a4f19b8e1c2d3a4b5c6d75f0c3b6e2d7a4f19b8e1c2d3a4b5c6d7"
+    )]
     cart_token: String,
 }
 
 /// The user's cart with what was in an anonymous one, which is gone; again, the cart as it is by then.
+#[utoipa::path(
+    post,
+    path = "/api/v1/carts/me/merge",
+    operation_id = "mergeCart",
+    request_body = Merge,
+    responses(
+        (status = 404, description = "No cart has the token, or it went into somebody else's."),
+        (status = 200, body = CartView),
+        (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
+    ),
+    security(("bearer" = []))
+)]
 async fn merge(caller: Caller, Json(body): Json<Merge>) -> Result<Response> {
     fresh(StatusCode::OK, &merging::merge(&caller, &body.cart_token).await?)
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CheckoutPayment, example = json!({"token": "tok_visa"}))]
 struct Payment {
     /// The payment provider's token.
     #[garde(length(min = 1, max = 255), ascii)]
+    #[schema(min_length = 1, max_length = 255, pattern = "^[\\x00-\\x7f]*$")]
     token: Option<String>,
     /// One of the user's own payment methods.
     #[garde(skip)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
     method_id: Option<i64>,
 }
 
-#[derive(Default, Deserialize, Validate)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Checkout, example = json!({"payment": {"token": "tok_visa"}, "shippingAddress": {"name": "Ann Lee", "line1": "1 Main St", "city": "Springfield", "postalCode": "62701", "country": "US"}}))]
 struct CheckOut {
+    /// How it is paid; later, when not given.
     #[garde(dive)]
     payment: Option<Payment>,
+    /// Where it goes.
     #[garde(dive)]
     shipping_address: Option<Address>,
+    /// Instead: one of the user's addresses.
     #[garde(skip)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
     shipping_address_id: Option<i64>,
+    /// Who pays.
     #[garde(dive)]
     billing_address: Option<Address>,
+    /// Instead: one of the user's addresses.
     #[garde(skip)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
     billing_address_id: Option<i64>,
 }
 
 /// Orders what is in the cart: 201 with the order. Only users can.
+#[utoipa::path(
+    post,
+    path = "/api/v1/carts/me/checkout",
+    operation_id = "checkOut",
+    params(("X-Cart-Token" = Option<String>, Header, description = "Of an anonymous cart that is taken in first."), IdempotencyKey, IfMatch),
+    request_body(content = Option<CheckOut>, description = "What the order needs beside the cart; nothing, when it is left out."),
+    responses(
+        (status = 201, body = ref("#/components/schemas/Order"), content_type = "application/json", description = "The order."),
+        (status = 409, description = "`cart-empty`: there is nothing in the cart; or the order is refused, as `POST /orders` does, or `checkout-under-way` with other details.")
+    ),
+    security(("bearer" = []))
+)]
 async fn check_out(asking: Asking, request: Request) -> Result<Answer> {
     let caller = asking.caller()?;
     let Submitted { body, once } = Submitted::<CheckOut>::from_request(or_empty(request), &()).await?;
