@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use futures::future::{Either, join_all, select};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, de::IgnoredAny};
+use utoipa::ToSchema;
 use web::{Json, client};
 
 /// The services without which the shop cannot sell.
@@ -13,20 +14,35 @@ const SERVICES: [&str; 7] = ["accounts", "carts", "catalog", "inventory", "notif
 /// A service that takes longer to say that it is up is not. Shorter than the patience of those who watch the shop.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-#[derive(Serialize, Clone, Copy, PartialEq, Eq)]
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = HealthStatus)]
 enum Status {
+    /// It can.
     Up,
+    /// It cannot.
     Down,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health {
+    /// `up` when all services are.
     status: Status,
+    /// Each service.
+    #[schema(example = json!({"accounts": "up", "catalog": "up"}))]
     services: BTreeMap<&'static str, Status>,
 }
 
 /// 200 when every service is up, otherwise 503; which one is down stands in the body.
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "getHealth",
+    responses(
+        (status = 200, body = Health, description = "Every service is up."),
+        (status = 503, body = Health, description = "A service is down.")
+    )
+)]
 pub(crate) async fn health() -> impl IntoResponse {
     let statuses = join_all(SERVICES.map(status)).await;
     let services: BTreeMap<_, _> = SERVICES.into_iter().zip(statuses).collect();

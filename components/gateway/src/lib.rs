@@ -1,6 +1,9 @@
 //! The gateway: what no service routes. It says how the shop is, and that anything else does not exist.
 
+#[cfg(test)]
+mod contract;
 mod health;
+mod openapi;
 
 use axum::Router;
 use spin_sdk::{
@@ -16,7 +19,7 @@ impl web::Service for Gateway {
     const DATABASE: Option<&'static Database> = None;
 
     fn routes() -> Router {
-        Router::new().route("/health", web::get(health::health))
+        Router::new().route("/health", web::get(health::health)).route("/openapi.json", web::get(openapi::document))
     }
 }
 

@@ -112,10 +112,11 @@ fn complete(name: &str, operation: &mut Value) {
     for (status, response) in responses {
         match status.as_bytes()[0] {
             _ if response.get("$ref").is_some() => {}
-            b'4' | b'5' => refusal(name, status, response),
+            // One with a body of its own is no problem.
+            b'4' | b'5' if response["content"].is_null() => refusal(name, status, response),
             _ => {
                 let mut headers = everywhere();
-                if versioned {
+                if versioned && status == "200" {
                     headers.push("ETag");
                 }
                 if once {
@@ -157,7 +158,11 @@ fn add_parameter(operation: &mut Value, parameter: Value) {
 
 /// The refusals that follow from what an operation takes and whom it serves.
 fn implied(name: &str, operation: &Value) -> Vec<&'static str> {
-    let mut statuses = vec!["429", "503"];
+    let mut statuses = vec!["503"];
+    // The gateway itself has no database to count in.
+    if name.contains(" /api/") {
+        statuses.push("429");
+    }
     let security = operation["security"].as_array().map(Vec::as_slice).unwrap_or_default();
     let roles: Vec<_> = security.iter().filter_map(|scheme| scheme.get("bearer")?.as_array()).collect();
     if security.iter().any(|scheme| scheme.as_object().is_some_and(|scheme| !scheme.is_empty())) {
@@ -374,7 +379,11 @@ fn add_components(document: &mut Value) {
 }
 
 fn headers() -> Value {
-    let count = |description: &str, example: u32| json!({"description": description, "required": true, "schema": {"type": "integer", "minimum": 0}, "example": example});
+    // Requests are not counted where there is no database to count in.
+    let count = |description: &str, example: u32| {
+        let schema = json!({"type": "integer", "minimum": 0});
+        json!({"description": description, "required": false, "schema": schema, "example": example})
+    };
     let text = |description: &str, required: bool, example: &str| json!({"description": description, "required": required, "schema": {"type": "string"}, "example": example});
     json!({
         "X-Request-Id": text("The name of the request: the client's own, or a new one.", true, "8f14e45fceea467f9575"),
