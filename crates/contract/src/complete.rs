@@ -34,6 +34,7 @@ pub(crate) fn document(apis: impl IntoIterator<Item = Value>) -> Value {
 }
 
 /// utoipa writes the items of a generic type out, though they have a name, and a default of `null` for what may be absent.
+/// Its `oneOf` is that of serde, which takes the first that fits.
 fn refer(document: &mut Value) {
     fn replace(value: &mut Value, named: &Map<String, Value>) {
         if let Some(items) = value.get_mut("items").filter(|items| items["type"] == "object") {
@@ -45,6 +46,9 @@ fn refer(document: &mut Value) {
             Value::Object(fields) => {
                 if fields.get("default").is_some_and(Value::is_null) {
                     fields.remove("default");
+                }
+                if let Some(choices) = fields.remove("oneOf") {
+                    fields.insert("anyOf".to_owned(), choices);
                 }
                 fields.values_mut().for_each(|field| replace(field, named));
             }
@@ -306,7 +310,8 @@ impl Refusal {
         let example = (self.example)().to_json().unwrap();
         let mut example: Value = serde_json::from_str(example.get()).unwrap();
         let described = response["description"].as_str().and_then(|text| text.strip_prefix('`')?.split_once('`'));
-        if let Some((code, text)) = described {
+        let is_word = |code: &str| code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if let Some((code, text)) = described.filter(|(code, _)| is_word(code)) {
             example["type"] = format!("urn:bodega:problem:{code}").into();
             example["code"] = code.into();
             example["detail"] = text.trim_start_matches(':').trim().into();
