@@ -19,9 +19,12 @@ CREATE TABLE users (
   CHECK ((email IS NULL) = (deleted_at IS NOT NULL))
 );
 
-CREATE INDEX users_by_role ON users (role, id);
+-- Lists are of accounts that are not deleted, the newest first.
+CREATE INDEX users_by_age ON users (id) WHERE deleted_at IS NULL;
 
-CREATE INDEX users_by_status ON users (status, id);
+CREATE INDEX users_by_role ON users (role, id) WHERE deleted_at IS NULL;
+
+CREATE INDEX users_by_status ON users (status, id) WHERE deleted_at IS NULL;
 
 -- Addresses for which the first admin's account was opened. It is opened once, even if it is deleted later.
 CREATE TABLE first_admins (
@@ -74,10 +77,12 @@ CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 -- Refresh tokens, by their SHA-256. Used ones stay until they expire: one that comes again has been stolen.
 CREATE TABLE refresh_tokens (
   hash           TEXT   PRIMARY KEY,
-  session_id     TEXT   NOT NULL REFERENCES sessions (id),
+  session_id     TEXT   NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
   expires_at     BIGINT NOT NULL,
   used_at        BIGINT
 );
+
+CREATE INDEX refresh_tokens_of_session ON refresh_tokens (session_id);
 
 CREATE INDEX refresh_tokens_by_expiry ON refresh_tokens (expires_at);
 

@@ -63,6 +63,6 @@ CREATE INDEX checkouts_to_finish ON checkouts (try_at) WHERE try_at IS NOT NULL;
 
 CREATE INDEX checkouts_ended ON checkouts (updated_at) WHERE try_at IS NULL AND owed IS NULL;
 
-CREATE INDEX checkouts_owed ON checkouts (user_id) WHERE owed IS NOT NULL;
+CREATE INDEX checkouts_owed ON checkouts (user_id, created_at) WHERE owed IS NOT NULL;
 
 CREATE INDEX checkouts_by_user ON checkouts (user_id);

@@ -13,6 +13,11 @@ pub(crate) struct Data {
     root: PathBuf,
 }
 
+/// The database of a service, below the directory of a shop.
+pub(crate) fn file(root: &Path, service: &str) -> PathBuf {
+    root.join(format!("sqlite_database/{service}.db"))
+}
+
 impl Data {
     pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
@@ -29,7 +34,7 @@ impl Data {
 
     /// The rows of a query on the database of a service; none when it has no such database or table yet.
     pub(crate) fn query(&self, service: &str, sql: &str) -> Rows {
-        let path = self.root.join(format!("sqlite_database/{service}.db"));
+        let path = file(&self.root, service);
         let Some(connection) = Self::open(&path, OpenFlags::SQLITE_OPEN_READ_ONLY) else { return Vec::new() };
         rows(&connection, sql).unwrap_or_else(|error| match error.to_string() {
             missing if missing.contains("no such table") => Vec::new(),
@@ -39,7 +44,7 @@ impl Data {
 
     /// Changes the database of a service behind its back.
     pub(crate) fn tamper(&self, service: &str, sql: &str) {
-        let path = self.root.join(format!("sqlite_database/{service}.db"));
+        let path = file(&self.root, service);
         let connection = Self::open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
         connection.execute_batch(sql).unwrap();
     }

@@ -11,6 +11,7 @@ mod audit;
 mod call;
 mod data;
 mod order;
+mod plans;
 mod purchase;
 mod script;
 mod server;

@@ -17,6 +17,7 @@ use crate::{
     Answer, Call, Rows,
     data::Data,
     eventually,
+    plans::Watch,
     server::{Manifest, Server, Settings},
 };
 
@@ -77,9 +78,19 @@ pub struct Shop {
     pub clock: Clock,
     admin: OnceCell<Customer>,
     provider_books: Option<Arc<ProviderBooks>>,
+    watch: Arc<Watch>,
     /// Before the directory: it must stop before its files go.
     pub(crate) server: Server,
-    _directory: TempDir,
+    directory: TempDir,
+}
+
+/// What it has run must not have scanned a table.
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.watch.explain(self.directory.path());
+        }
+    }
 }
 
 /// Somebody with an account.
@@ -112,6 +123,7 @@ impl Shop {
         let manifest = Manifest::read(&options.changes);
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::new();
+        let watch = Watch::before(options.control);
         let mut variables = BTreeMap::from(
             [
                 ("admin_email", ADMIN.0),
@@ -126,7 +138,7 @@ impl Shop {
             data: directory.path(),
             variables,
             clock: clock.clone(),
-            control: options.control,
+            control: Some(watch.clone()),
             tick_interval: options.tick_interval,
             max_instance_reuse: options.max_instance_reuse,
             max_guest_memory: options.max_guest_memory,
@@ -140,7 +152,8 @@ impl Shop {
             admin: OnceCell::new(),
             provider_books: options.provider_books,
             server,
-            _directory: directory,
+            directory,
+            watch,
         };
         // On Spin this compiles everything first.
         eventually(Duration::from_secs(120), "the shop answers", async || {

@@ -327,6 +327,39 @@ async fn a_poison_event_is_parked_and_blocks_no_other_subject() {
     shop.audit_allowing(&[Allow::Parked]);
 }
 
+/// More than a relay takes at once, of which all but the first could be taken before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_due_later_is_not_overtaken_by_the_many_behind_it() {
+    needs_bench!("it cuts a subscriber off");
+    let (script, shop, _) = open().await;
+    let mug = shop.product(5.0, 20).await;
+    shop.settle().await;
+    let arrived = shop.query("catalog", "SELECT event_id FROM inbox").len();
+    down(&script, "catalog");
+    for _ in 0..90 {
+        let adjust = json!({ "delta": 1, "reason": "counted" });
+        shop.post(format!("/api/v1/inventory/{mug}/adjust"), &adjust).by(shop.admin().await).await.expect(200);
+    }
+    let copies = "SELECT o.event_id FROM deliveries d JOIN outbox o ON o.id = d.outbox_id \
+         WHERE d.subscriber = 'catalog' ORDER BY d.id";
+    let sent = shop.query("inventory", copies);
+    assert_eq!(sent.len(), 90);
+    // All of them are due, the first one least.
+    let now = shop.now().as_millis();
+    let first = "(SELECT min(id) FROM deliveries WHERE subscriber = 'catalog')";
+    shop.clock.advance(Duration::from_secs(600));
+    shop.tamper(
+        "inventory",
+        &format!("UPDATE deliveries SET due_at = CASE id WHEN {first} THEN {now} ELSE {now} - 100000 + id END"),
+    );
+    script.clear();
+    shop.settle().await;
+    let inbox = shop.query("catalog", "SELECT event_id FROM inbox ORDER BY rowid");
+    assert_eq!(inbox[arrived..], sent);
+    assert_eq!(shop.stock(mug).await["available"], 110);
+    shop.audit();
+}
+
 /// Deliveries fail at random, before they arrive and after, while a lot is going on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_one_subject_arrive_in_order_whatever_fails() {

@@ -235,3 +235,22 @@ async fn a_stolen_access_token_is_no_way_to_guess_the_password() {
     wait(&guess(&ann.password).await);
     wait(&log_in(&shop, &ann.email, &ann.password).await);
 }
+
+/// More refresh tokens than housekeeping forgets at once must not keep it from forgetting their session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_has_expired_goes_with_all_its_refresh_tokens() {
+    needs_bench!("it moves the clock");
+    let (shop, ann) = open().await;
+    sign_in(&shop, &ann).await;
+    shop.tamper(
+        "accounts",
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1200) \
+         INSERT INTO refresh_tokens (hash, session_id, expires_at, used_at) \
+         SELECT 'used ' || n, s.id, s.expires_at, s.created_at FROM n, (SELECT * FROM sessions ORDER BY id DESC LIMIT 1) s",
+    );
+    let count = |table: &str| shop.value("accounts", &format!("SELECT count(*) FROM {table}"));
+    assert_eq!(count("refresh_tokens"), 1202);
+    shop.clock.advance(Duration::from_secs(366 * 24 * 60 * 60));
+    shop.internal("accounts", reqwest::Method::POST, "/internal/tick", None).await.expect(204);
+    assert_eq!((count("sessions"), count("refresh_tokens")), (json!(0), json!(0)));
+}
