@@ -3,11 +3,11 @@
 use utoipa::OpenApi;
 use web::Service;
 
-use crate::{health, openapi};
+use crate::{health, openapi, tick};
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(health::health, openapi::document),
+    paths(health::health, openapi::document, tick::tick),
     tags((name = "shop", description = "The shop as a whole."))
 )]
 struct Shop;

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use web::{Json, client};
 
 /// The services without which the shop cannot sell.
-const SERVICES: [&str; 7] = ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
+pub(crate) const SERVICES: [&str; 7] =
+    ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
 /// A service that takes longer to say that it is up is not. Shorter than the patience of those who watch the shop.
 const PATIENCE: Duration = Duration::from_secs(2);
 

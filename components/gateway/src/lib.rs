@@ -4,6 +4,7 @@
 mod contract;
 mod health;
 mod openapi;
+mod tick;
 
 use axum::Router;
 use spin_sdk::{
@@ -19,7 +20,10 @@ impl web::Service for Gateway {
     const DATABASE: Option<&'static Database> = None;
 
     fn routes() -> Router {
-        Router::new().route("/health", web::get(health::health)).route("/openapi.json", web::get(openapi::document))
+        Router::new()
+            .route("/health", web::get(health::health))
+            .route("/openapi.json", web::get(openapi::document))
+            .route("/tick", web::post(tick::tick))
     }
 }
 

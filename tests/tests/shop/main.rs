@@ -14,6 +14,7 @@ mod categories;
 mod checkout;
 mod crash;
 mod deadlines;
+mod deploy;
 mod discounts;
 mod events;
 mod failed_orders;

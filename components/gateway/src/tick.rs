@@ -1,0 +1,100 @@
+//! `POST /tick`: one round of housekeeping in every service, for a timer outside of the shop: a Kubernetes CronJob, or
+//! whatever else calls again and again. Spin has no timer of its own.
+
+use std::{collections::BTreeMap, pin::pin, time::Duration};
+
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use futures::future::{Either, join_all, select};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::Full;
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
+use web::{Error, Json, Result, variable};
+
+use crate::health::SERVICES;
+
+/// Longer than a relay waits for a subscriber: a round that is given up is one that does not count its attempts.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Round {
+    /// It has done its round.
+    Done,
+    /// It has not, or not in time: the next round makes up for it.
+    Failed,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Rounds {
+    /// Each service.
+    #[schema(example = json!({"accounts": "done", "catalog": "done"}))]
+    services: BTreeMap<&'static str, Round>,
+}
+
+/// A round of housekeeping in every service. The token is not that of a sign-in, but the shop's variable `tick_token`; while
+/// that is empty, there is no such route.
+#[utoipa::path(
+    post,
+    path = "/tick",
+    operation_id = "tick",
+    responses(
+        (status = 200, body = Rounds, description = "Every service has done its round."),
+        (status = 404),
+        (status = 503, body = Rounds, description = "A service has not done its round.")
+    ),
+    security(("bearer" = []))
+)]
+pub(crate) async fn tick(headers: HeaderMap) -> Result<impl IntoResponse> {
+    let Some(token) = variable::get("tick_token").await? else {
+        return Err(Error::not_found("route POST /tick"));
+    };
+    if !carries(&headers, &token) {
+        return Err(Error::Unauthenticated("a tick wants its token"));
+    }
+    let rounds = join_all(SERVICES.map(round)).await;
+    let services: BTreeMap<_, _> = SERVICES.into_iter().zip(rounds).collect();
+    let done = services.values().all(|round| *round == Round::Done);
+    Ok((if done { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(Rounds { services })))
+}
+
+/// Whether a token is right must not show in the time it takes to say so.
+fn carries(headers: &HeaderMap, token: &str) -> bool {
+    let credentials = headers.get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
+    match credentials.split_at_checked(7) {
+        Some((scheme, given)) => scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.ct_eq(token.as_bytes())),
+        None => false,
+    }
+}
+
+async fn round(service: &'static str) -> Round {
+    let uri = format!("http://{service}.spin.internal/internal/tick");
+    let Ok(request) = http::Request::post(uri).body(Full::new(Bytes::new())) else { return Round::Failed };
+    match select(pin!(spin_sdk::http::send(request)), pin!(spin_sdk::time::sleep(PATIENCE))).await {
+        Either::Left((Ok(response), _)) if response.status().is_success() => return Round::Done,
+        Either::Left((Ok(response), _)) => eprintln!("error: tick of {service}: {}", response.status()),
+        Either::Left((Err(error), _)) => eprintln!("error: tick of {service}: {error}"),
+        Either::Right(_) => eprintln!("error: tick of {service}: no answer within {} s", PATIENCE.as_secs()),
+    }
+    Round::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_token_opens() {
+        let opens = |credentials: &'static str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(credentials))]);
+            carries(&headers, "secret")
+        };
+        assert!(opens("Bearer secret") && opens("bearer secret"));
+        for wrong in ["", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Bearer  secret", "Basic secret"] {
+            assert!(!opens(wrong), "{wrong}");
+        }
+        assert!(!carries(&HeaderMap::new(), "secret"));
+    }
+}
