@@ -1,0 +1,7 @@
+//! The shop as a whole.
+
+use super::{ANYONE, Row, get};
+
+pub(super) fn rows() -> Vec<Row> {
+    vec![get("//health", ANYONE)]
+}
