@@ -3,6 +3,7 @@
 use email_address::{EmailAddress, Options};
 use model::{Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The longest address that mail can carry, RFC 5321 4.5.3.1.3 without the angle brackets.
 pub(crate) const LONGEST_EMAIL: usize = 254;
@@ -11,10 +12,11 @@ const LONGEST_NAME: usize = 100;
 const LONGEST_PHONE: usize = 32;
 
 /// An account as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct User {
     pub(crate) id: UserId,
+    #[schema(example = "ann@example.com")]
     pub(crate) email: String,
     #[serde(flatten)]
     pub(crate) profile: Profile,
@@ -24,15 +26,19 @@ pub(crate) struct User {
 }
 
 /// What people say of themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Profile {
+    #[schema(example = "ann")]
     pub(crate) username: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Ann")]
     pub(crate) first_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Lee")]
     pub(crate) last_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "+1 217 555 0100")]
     pub(crate) phone: Option<String>,
 }
 
@@ -73,8 +79,9 @@ impl Profile {
 }
 
 /// Whether the account may sign in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AccountStatus)]
 pub(crate) enum Status {
     Active,
     Suspended,

@@ -4,6 +4,7 @@ use http::StatusCode;
 use model::{Address, UserId};
 use serde::Serialize;
 use store::Durability;
+use utoipa::ToSchema;
 use web::{Answer, Caller, Error, Once, Page, Result};
 
 use crate::{DATABASE, account::User, accounts::acting, repository};
@@ -13,8 +14,10 @@ const NO_ADDRESS: Error = Error::not_found("address");
 const MOST: i64 = 20;
 
 /// An address as its owner sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StoredAddress)]
 pub(crate) struct Stored {
+    #[schema(minimum = 1)]
     pub(crate) id: i64,
     #[serde(flatten)]
     pub(crate) address: Address,
@@ -23,7 +26,8 @@ pub(crate) struct Stored {
 }
 
 /// For what an address is the default.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = AddressDefaults)]
 pub(crate) struct Defaults {
     #[serde(rename = "defaultShipping")]
     pub(crate) shipping: bool,

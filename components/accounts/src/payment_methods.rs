@@ -4,6 +4,7 @@ use http::StatusCode;
 use model::{Timestamp, UserId};
 use serde::Serialize;
 use store::Durability;
+use utoipa::ToSchema;
 use web::{Answer, Caller, Error, Once, Page, Result};
 
 use crate::{DATABASE, accounts::acting, repository};
@@ -13,11 +14,13 @@ const NO_METHOD: Error = Error::not_found("payment method");
 const MOST: i64 = 20;
 
 /// A payment method as its owner sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PaymentMethod {
+    #[schema(minimum = 1)]
     pub(crate) id: i64,
     /// The provider's name for it, which is of use to nobody but this shop.
+    #[schema(example = "tok_visa")]
     pub(crate) token: String,
     #[serde(flatten)]
     pub(crate) details: Details,
@@ -26,13 +29,17 @@ pub(crate) struct PaymentMethod {
 }
 
 /// What people recognize it by.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PaymentMethodDetails)]
 pub(crate) struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "my blue card")]
     pub(crate) label: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "visa")]
     pub(crate) brand: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "4242")]
     pub(crate) last4: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 use model::{Role, Timestamp, UserId};
 use serde::Serialize;
 use store::Durability;
+use utoipa::ToSchema;
 use web::{Caller, Error, Page, PageQuery, Result};
 
 use crate::{
@@ -35,11 +36,14 @@ pub(crate) async fn find(caller: &Caller, id: UserId) -> Result<User> {
 }
 
 /// What a program of the shop needs to know of an account that it was told of.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AccountVerification)]
 pub(crate) struct Verified {
     id: UserId,
+    #[schema(example = "ann@example.com")]
     email: String,
+    #[schema(example = "ann")]
     username: String,
     role: Role,
     status: Status,

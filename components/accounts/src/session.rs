@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::account::Status;
 
@@ -30,11 +31,13 @@ pub(crate) fn user_agent(header: &str) -> Option<String> {
 }
 
 /// A sign-in as its owner sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Session {
+    #[schema(example = "0198c1f2-5c1e-7d3a-9f43-1f1b6c1c7f10")]
     pub(crate) id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "curl/8.16.0")]
     pub(crate) user_agent: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) last_used_at: Timestamp,

@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::{Role, Timestamp};
 use serde::Serialize;
 use store::Durability;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{
     Caller, Error, Page, PageQuery, Result,
@@ -24,13 +25,19 @@ const NOT_SIGNED_IN: Error = Error::Unauthenticated("the email address or the pa
 const SESSION_OVER: Error = Error::Unauthenticated("the refresh token is not valid, or no longer: sign in");
 
 /// A pair of tokens and whose it is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SignedIn {
+    /// For `Authorization: Bearer`.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxNyJ9.c2lnbmF0dXJl")]
     access_token: String,
+    /// For the next pair of tokens, once.
+    #[schema(example = "5pZ5BpLJk0wYQmGvSO2o4Xh8Jm1cE3rT7uV9yA6dNfQ")]
     refresh_token: String,
+    #[schema(example = "Bearer")]
     token_type: &'static str,
     /// Seconds until the access token expires.
+    #[schema(example = 900)]
     expires_in: u64,
     user: User,
 }
@@ -174,25 +181,47 @@ pub(crate) async fn revoke(caller: &Caller, id: &str) -> Result<()> {
 }
 
 /// What a token is worth, RFC 7662 2.2. Its names are the RFC's.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Introspection {
-    Active {
-        active: bool,
-        sub: String,
-        username: String,
-        role: Role,
-        scope: Role,
-        sid: String,
-        token_type: &'static str,
-        iss: &'static str,
-        aud: &'static str,
-        iat: Option<u64>,
-        exp: Option<u64>,
-    },
-    Inactive {
-        active: bool,
-    },
+    Active(ActiveToken),
+    Inactive(InactiveToken),
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ActiveToken {
+    #[schema(example = true)]
+    active: bool,
+    /// The account's id.
+    #[schema(example = "17")]
+    sub: String,
+    #[schema(example = "ann@example.com")]
+    username: String,
+    role: Role,
+    scope: Role,
+    /// The sign-in.
+    #[schema(example = "0198c1f2-5c1e-7d3a-9f43-1f1b6c1c7f10")]
+    sid: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    #[schema(example = "bodega")]
+    iss: &'static str,
+    #[schema(example = "bodega-shop")]
+    aud: &'static str,
+    /// When it was made, in Unix seconds.
+    #[schema(example = 1_795_420_800)]
+    iat: Option<u64>,
+    /// When it expires, in Unix seconds.
+    #[schema(example = 1_795_421_700)]
+    exp: Option<u64>,
+}
+
+/// It says nothing else, and least of all why.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InactiveToken {
+    #[schema(example = false)]
+    active: bool,
 }
 
 /// Whether an access token is good now: of ours, not expired, of a session that goes on and an account that may act.
@@ -202,7 +231,7 @@ pub(crate) async fn introspect(caller: &Caller, token: &str) -> Result<Introspec
         return Err(Error::Forbidden("only programs of the shop and admins may do this"));
     }
     acting(&DATABASE, caller).await?;
-    const INACTIVE: Introspection = Introspection::Inactive { active: false };
+    const INACTIVE: Introspection = Introspection::Inactive(InactiveToken { active: false });
     let (owner, claims) = match auth::check(token).await {
         Ok(checked) => checked,
         Err(Error::Unauthenticated(_)) => return Ok(INACTIVE),
@@ -210,7 +239,7 @@ pub(crate) async fn introspect(caller: &Caller, token: &str) -> Result<Introspec
     };
     let Some(account) = repository::users::acting(&DATABASE, &owner).await? else { return Ok(INACTIVE) };
     let user = account.user;
-    Ok(Introspection::Active {
+    Ok(Introspection::Active(ActiveToken {
         active: true,
         sub: user.id.to_string(),
         username: user.email,
@@ -222,5 +251,5 @@ pub(crate) async fn introspect(caller: &Caller, token: &str) -> Result<Introspec
         aud: AUDIENCE,
         iat: claims.issued_at.map(|time| time.as_secs()),
         exp: claims.expires_at.map(|time| time.as_secs()),
-    })
+    }))
 }

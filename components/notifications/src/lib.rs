@@ -1,6 +1,8 @@
 //! Notifications: what the shop writes to people. It takes mails from the other services and keeps them.
 
 mod api {
+    #[cfg(test)]
+    mod contract;
     pub(crate) mod internal;
     pub(crate) mod v1;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use garde::Validate;
 use model::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// How long a mail is kept, unless what it says is of no use any more before that.
@@ -57,12 +58,15 @@ impl Content {
 }
 
 /// A mail as its recipient's account sees it. What it says is in the mail and nowhere else.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Notification {
+    #[schema(minimum = 1)]
     pub(crate) id: i64,
     pub(crate) user_id: UserId,
+    #[schema(example = "password-reset")]
     pub(crate) kind: String,
+    #[schema(example = "ann@example.com")]
     pub(crate) to: String,
     pub(crate) created_at: Timestamp,
 }

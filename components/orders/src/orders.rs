@@ -4,17 +4,18 @@
 use std::{cell::Cell, time::Duration};
 
 use model::{
-    Currency, Money, OrderId, OrderStatus, Timestamp, UserId,
+    Address, Currency, Money, OrderId, OrderStatus, Timestamp, UserId,
     event::{DiscountReleased, Event, OrderCancelled},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{Durability, Transaction};
+use utoipa::ToSchema;
 use web::{Caller, Cursor, Error, Page, PageQuery, Result, Service, variable};
 
 use crate::{
     DATABASE, Orders,
-    order::{self, Step},
+    order::{self, Line, Step},
     repository::{
         self, Entry, Order,
         list::{self, Filter, Place},
@@ -25,20 +26,34 @@ use crate::{
 const EXPIRED_PER_TICK: u32 = 100;
 
 /// An order as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Order, example = json!({
+    "id": 17, "number": "B-2026-000017", "userId": 3, "status": "paid",
+    "items": [{
+        "productId": 1, "name": "Mug", "sku": "MUG-1", "unitPrice": 19.99, "quantity": 2, "total": 39.98, "discount": 4
+    }],
+    "subtotal": 39.98, "discount": 4, "discountCode": "SPRING-10", "shipping": 4.9, "tax": 0, "total": 40.88,
+    "refunded": 0, "currency": "EUR", "createdAt": "2026-11-23T08:00:00.000Z", "updatedAt": "2026-11-23T08:00:05.000Z",
+    "paidAt": "2026-11-23T08:00:05.000Z"
+}))]
 pub(crate) struct OrderView {
     id: OrderId,
     /// What people read out.
+    #[schema(example = "B-2026-000123")]
     number: String,
     user_id: UserId,
     status: OrderStatus,
+    /// Why it is in this state, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
+    #[schema(value_type = Vec<Line>)]
     items: Box<RawValue>,
     subtotal: Money,
     discount: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     discount_code: Option<String>,
     shipping: Money,
     tax: Money,
@@ -47,17 +62,23 @@ pub(crate) struct OrderView {
     refunded: Money,
     currency: Currency,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Address>, nullable = false)]
     shipping_address: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Address>, nullable = false)]
     billing_address: Option<Box<RawValue>>,
+    /// The carrier's number, or the page that shows where the parcel is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     tracking: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     paid_at: Option<Timestamp>,
     /// Until when it must be paid; absent once that is settled.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     expires_at: Option<Timestamp>,
 }
 

@@ -7,6 +7,7 @@ use model::{
 };
 use serde::Serialize;
 use store::{Durability, Transaction};
+use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Result, Service};
 
@@ -21,18 +22,23 @@ use crate::{
 };
 
 /// A refund as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = OrderRefund)]
 pub(crate) struct RefundView {
     id: RefundId,
     order_id: OrderId,
+    /// `pending`, `succeeded` or `failed`.
+    #[schema(example = "pending")]
     status: String,
     amount: Money,
     currency: Currency,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "broken")]
     reason: Option<String>,
     /// Why the money did not go back.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     failure: Option<String>,
     items: Vec<OrderedItem>,
     restock: bool,

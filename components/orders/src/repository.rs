@@ -9,6 +9,7 @@ use model::{Address, Currency, Money, OrderId, OrderStatus, Timestamp, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{Database, Row, Transaction, params};
+use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Error, Result};
 
@@ -216,9 +217,13 @@ pub(crate) async fn any_expired(database: &Database, now: Timestamp) -> Result<b
 }
 
 /// One entry of an order's history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrderEvent)]
 pub(crate) struct Entry {
+    #[schema(minimum = 1)]
     id: i64,
+    /// `ORDER_PLACED` and so on.
+    #[schema(example = "ORDER_PLACED")]
     r#type: String,
     status: OrderStatus,
     reason: Option<String>,

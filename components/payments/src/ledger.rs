@@ -7,6 +7,7 @@
 use model::{Currency, Money, OrderId, PaymentId, Timestamp};
 use serde::Serialize;
 use store::Transaction;
+use utoipa::ToSchema;
 use web::{Page, PageQuery, Result};
 
 use crate::{
@@ -19,15 +20,19 @@ const REVENUE: &str = "revenue";
 const REFUNDS: &str = "refunds";
 
 /// One line of the books.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LedgerEntry)]
 pub(crate) struct Entry {
+    #[schema(minimum = 1)]
     pub(crate) id: i64,
     /// Entries with the same one sum to zero: `capture/<payment>`, `refund/<refund>` or `refund-reversal/<refund>`.
+    #[schema(example = "capture/17")]
     pub(crate) posting: String,
     pub(crate) order_id: OrderId,
     pub(crate) payment_id: PaymentId,
     /// `provider`, `revenue` or `refunds`.
+    #[schema(example = "provider")]
     pub(crate) account: String,
     /// A debit when positive, a credit when negative.
     pub(crate) amount: Money,

@@ -1,6 +1,8 @@
 //! Payments: whose money is where.
 
 mod api {
+    #[cfg(test)]
+    mod contract;
     pub(crate) mod v1;
     pub(crate) mod webhooks;
 }

@@ -6,6 +6,7 @@ use http::StatusCode;
 use model::{Currency, Money, OrderId, OrderStatus, PaymentId, PaymentOperation, PaymentStatus, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use store::{Durability, Transaction};
+use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Result, client};
 
@@ -20,17 +21,24 @@ use crate::{
 const WAIT_FOR_TWIN: Duration = Duration::from_secs(3);
 
 /// A payment as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Payment, example = json!({
+    "id": 5, "orderId": 17, "userId": 3, "status": "succeeded", "amount": 40.88, "currency": "EUR", "refundedAmount": 0,
+    "refunds": [], "createdAt": "2026-11-23T08:00:04.000Z", "updatedAt": "2026-11-23T08:00:05.000Z"
+}))]
 pub(crate) struct PaymentView {
     id: PaymentId,
     order_id: OrderId,
     user_id: UserId,
     status: PaymentStatus,
+    /// Why it is in this state, as the provider says it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
     /// `capture` or `void`, while the provider has not answered that yet.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pending_operation: Option<PaymentOperation>,
     amount: Money,
     currency: Currency,

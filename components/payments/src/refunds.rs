@@ -7,6 +7,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 use store::{Durability, Transaction};
+use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Result, Service};
 
@@ -21,13 +22,16 @@ use crate::{
 const UNKNOWN_PER_TICK: u32 = 20;
 
 /// A refund as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PaymentRefund)]
 pub(crate) struct RefundView {
     id: RefundId,
     payment_id: PaymentId,
+    /// `pending`, `succeeded` or `failed`.
     status: PaymentStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "broken")]
     reason: Option<String>,
     amount: Money,
     currency: Currency,

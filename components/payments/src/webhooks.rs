@@ -8,6 +8,7 @@ use http::HeaderMap;
 use model::{OrderId, PaymentId};
 use serde::Deserialize;
 use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook};
+use utoipa::ToSchema;
 use web::{Error, Result, variable};
 
 use crate::{DATABASE, charges, refunds, repository};
@@ -17,29 +18,35 @@ const SECRETS: &str = "payment_webhook_secret";
 const LONGEST_ID: usize = 255;
 
 /// What a message is about. Others than these fields are none of our business.
-#[derive(Deserialize)]
-struct Message {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WebhookMessage, example = json!({"type": "charge.captured", "data": {"orderId": 17}}))]
+pub(crate) struct Message {
     data: Data,
 }
 
 /// The charge or refund, by the shop's own key; or its payment or order, by their ids.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WebhookData)]
 struct Data {
     key: Option<String>,
+    #[schema(value_type = Option<PaymentId>)]
     payment_id: Option<i64>,
+    #[schema(value_type = Option<OrderId>)]
     order_id: Option<i64>,
     /// As Stripe shapes its events: the key is in the metadata that the charge or refund was made with.
     object: Option<Object>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WebhookObject)]
 struct Object {
     #[serde(default)]
     metadata: Metadata,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = WebhookMetadata)]
 struct Metadata {
     key: Option<String>,
 }

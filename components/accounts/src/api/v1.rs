@@ -2,6 +2,8 @@
 
 mod addresses;
 mod auth;
+#[cfg(test)]
+mod contract;
 mod me;
 mod payment_methods;
 mod users;

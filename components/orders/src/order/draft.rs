@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{Currency, Money, ProductId, event::OrderedItem};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::pricing::Quote;
 
@@ -36,13 +37,17 @@ pub(crate) enum TermsKind {
 }
 
 /// One line of an order: what was ordered, at the price of that moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LineItem)]
 pub(crate) struct Line {
     pub(crate) product_id: ProductId,
+    #[schema(example = "Mug")]
     name: String,
+    #[schema(example = "MUG-1")]
     sku: Option<String>,
     unit_price: Money,
+    #[schema(minimum = 1, example = 2)]
     pub(crate) quantity: u32,
     /// Before the discount.
     pub(crate) total: Money,

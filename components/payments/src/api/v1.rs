@@ -4,12 +4,13 @@ use axum::{Router, routing::MethodRouter};
 use garde::Validate;
 use model::{Money, OrderId, PaymentId, PaymentOperation};
 use serde::Deserialize;
-use web::{Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Submitted};
+use utoipa::{IntoParams, ToSchema};
+use web::{Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Submitted, openapi::IdempotencyKey};
 
 use crate::{
-    ledger,
+    ledger::{self, Entry},
     payments::{self, PaymentView},
-    refunds,
+    refunds::{self, RefundView},
 };
 
 pub(crate) fn routes() -> Router {
@@ -20,24 +21,43 @@ pub(crate) fn routes() -> Router {
         .merge(at("/{id}/void", web::post(void)))
         .merge(at("/{id}/refund", web::post(refund)))
         .merge(at("/ledger", web::get(list_ledger)))
-        .merge(at("/order/{order_id}", web::get(get_by_order)))
+        .merge(at("/order/{orderId}", web::get(get_by_order)))
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NewPayment)]
 struct Pay {
+    /// The order that is paid.
     #[garde(skip)]
+    #[schema(value_type = OrderId)]
     order_id: i64,
     /// The payment provider's token.
     #[garde(length(min = 1, max = 255), ascii)]
+    #[schema(min_length = 1, max_length = 255, example = "tok_visa")]
     token: String,
     /// False: the money is only held, until it is captured or let go.
     #[garde(skip)]
     capture: Option<bool>,
 }
 
-/// Pays an order: 201 with the payment, `succeeded` (or `authorized`) or `failed`; `pending` while the order's stock is
-/// being reserved or the provider is silent.
+/// Pays an order, or has the money held for it.
+///
+/// The payment is `succeeded` (or `authorized`) or `failed`; `pending` while the order's stock is being reserved or the
+/// provider is silent.
+#[utoipa::path(
+    post,
+    path = "/api/v1/payments",
+    operation_id = "createPayment",
+    params(IdempotencyKey),
+    request_body = Pay,
+    responses(
+        (status = 201, body = PaymentView),
+        (status = 404, description = "There is no such order, or none that the caller may pay."),
+        (status = 409, description = "`payment-exists`: the order has a payment. `not-payable`: it is over, or paid.")
+    ),
+    security(("bearer" = []))
+)]
 async fn pay(caller: Caller, Submitted { body, once }: Submitted<Pay>) -> Result<Answer> {
     let operation = match body.capture {
         Some(false) => PaymentOperation::Authorize,
@@ -46,38 +66,85 @@ async fn pay(caller: Caller, Submitted { body, once }: Submitted<Pay>) -> Result
     payments::pay(&caller, &once, OrderId(body.order_id), &body.token, operation).await
 }
 
-/// Takes the money that is held; 409 when none is. Admins only. Again changes nothing.
+/// Takes the money that is held. Again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/payments/{id}/capture",
+    operation_id = "capturePayment",
+    params(("id" = PaymentId, Path)),
+    responses((status = 200, body = PaymentView), (status = 409, description = "`not-capturable`: nothing is held.")),
+    security(("bearer" = ["admin"]))
+)]
 async fn capture(caller: Caller, Path(id): Path<i64>) -> Result<Json<PaymentView>> {
     caller.must_administer()?;
     Ok(Json(payments::capture(PaymentId(id)).await?))
 }
 
-/// Lets go the money that is held, and with it the order; 409 when none is. Admins only. Again changes nothing.
+/// Lets go the money that is held, and with it the order. Again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/payments/{id}/void",
+    operation_id = "voidPayment",
+    params(("id" = PaymentId, Path)),
+    responses((status = 200, body = PaymentView), (status = 409, description = "`not-voidable`: nothing is held.")),
+    security(("bearer" = ["admin"]))
+)]
 async fn void(caller: Caller, Path(id): Path<i64>) -> Result<Json<PaymentView>> {
     caller.must_administer()?;
     Ok(Json(payments::void(PaymentId(id)).await?))
 }
 
 /// One payment, for its owner and for admins; 404 for everybody else.
+#[utoipa::path(
+    get,
+    path = "/api/v1/payments/{id}",
+    operation_id = "getPayment",
+    params(("id" = PaymentId, Path)),
+    responses((status = 200, body = PaymentView)),
+    security(("bearer" = []))
+)]
 async fn get(caller: Caller, Path(id): Path<i64>) -> Result<Json<PaymentView>> {
     Ok(Json(payments::get(&caller, PaymentId(id)).await?))
 }
 
 /// The payment of an order, for its owner and for admins; 404 for everybody else.
+#[utoipa::path(
+    get,
+    path = "/api/v1/payments/order/{orderId}",
+    operation_id = "getPaymentOfOrder",
+    params(("orderId" = OrderId, Path)),
+    responses((status = 200, body = PaymentView)),
+    security(("bearer" = []))
+)]
 async fn get_by_order(caller: Caller, Path(order_id): Path<i64>) -> Result<Json<PaymentView>> {
     Ok(Json(payments::get_by_order(&caller, OrderId(order_id)).await?))
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, ToSchema)]
+#[schema(as = NewPaymentRefund)]
 struct Refund {
     /// All that is left, when absent.
     #[garde(skip)]
     amount: Option<Money>,
+    /// Why, for people.
     #[garde(length(chars, min = 1, max = 200))]
+    #[schema(min_length = 1, max_length = 200, example = "broken")]
     reason: Option<String>,
 }
 
-/// Gives money back: 201 with the refund. Admins only; customers cancel their order instead.
+/// Gives money back. Customers cancel their order instead.
+#[utoipa::path(
+    post,
+    path = "/api/v1/payments/{id}/refund",
+    operation_id = "refundPayment",
+    params(("id" = PaymentId, Path), IdempotencyKey),
+    request_body = Refund,
+    responses(
+        (status = 201, body = RefundView),
+        (status = 409, description = "`nothing-to-refund`, `refund-too-large`: what is left is less.")
+    ),
+    security(("bearer" = ["admin"]))
+)]
 async fn refund(caller: Caller, Path(id): Path<i64>, Submitted { body, once }: Submitted<Refund>) -> Result<Answer> {
     caller.must_administer()?;
     if body.amount.is_some_and(|amount| amount <= Money::ZERO) {
@@ -86,21 +153,30 @@ async fn refund(caller: Caller, Path(id): Path<i64>, Submitted { body, once }: S
     refunds::refund(&caller, &once, PaymentId(id), body.amount, body.reason.as_deref()).await
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Validate, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 struct LedgerQuery {
     /// Only what concerns this order.
     #[garde(skip)]
+    #[param(value_type = Option<OrderId>)]
     order_id: Option<i64>,
-    #[garde(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    #[garde(length(max = 500))]
-    cursor: Option<String>,
 }
 
-/// The entries of the ledger, oldest first. Admins only.
-async fn list_ledger(caller: Caller, Query(query): Query<LedgerQuery>) -> Result<Json<Page<ledger::Entry>>> {
+/// The entries of the ledger, oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/payments/ledger",
+    operation_id = "listLedger",
+    params(LedgerQuery, PageQuery),
+    responses((status = 200, body = Page<Entry>)),
+    security(("bearer" = ["admin"]))
+)]
+async fn list_ledger(
+    caller: Caller,
+    Query(query): Query<LedgerQuery>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Entry>>> {
     caller.must_administer()?;
-    let page = PageQuery { limit: query.limit, cursor: query.cursor };
     Ok(Json(ledger::list(query.order_id.map(OrderId), &page).await?))
 }
