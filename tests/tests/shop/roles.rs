@@ -20,6 +20,15 @@ use cast::Cast;
 /// customer, a program, the seller of the product, another seller, the admin.
 const CALLERS: [&str; 7] = ["nobody", "owner", "other", "service", "seller", "rival", "admin"];
 
+/// The role of one of the [`CALLERS`] who has an account.
+fn role(name: &str) -> &str {
+    match name {
+        "service" | "admin" => name,
+        "seller" | "rival" => "supplier",
+        _ => "user",
+    }
+}
+
 /// What each of the [`CALLERS`] is answered.
 type Outcome = [u16; 7];
 

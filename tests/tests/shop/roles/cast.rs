@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use shop_tests::{Customer, Shop, ShopOptions, eventually};
 
-use super::{CALLERS, accounts};
+use super::{CALLERS, accounts, role};
 
 /// A shop, and who comes to it.
 pub(super) struct Cast {
@@ -25,13 +25,8 @@ impl Cast {
         let mut people = Vec::new();
         for name in &CALLERS[1..6] {
             let person = shop.customer(name).await;
-            let role = match *name {
-                "service" => "service",
-                "seller" | "rival" => "supplier",
-                _ => "user",
-            };
             let path = format!("/api/v1/users/{}/role", person.id);
-            shop.put(path, &json!({ "role": role })).by(shop.admin().await).await.expect(200);
+            shop.put(path, &json!({ "role": role(name) })).by(shop.admin().await).await.expect(200);
             people.push(shop.sign_in(&person.email, &person.password).await);
         }
         Self { shop, people, next: 1_000_000 }

@@ -3,5 +3,5 @@
 use super::{ANYONE, Row, get};
 
 pub(super) fn rows() -> Vec<Row> {
-    vec![get("//health", ANYONE)]
+    vec![get("//health", ANYONE), get("//openapi.json", ANYONE)]
 }
