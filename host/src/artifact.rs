@@ -20,7 +20,7 @@ use wasmtime::component::Component;
 use crate::manifest::{Inherit, Manifest};
 
 /// Changes whenever the way from files to components does, so that old cache entries are not used.
-const CACHE_FORMAT: &str = "bodega-host 2";
+const CACHE_FORMAT: &str = "bodega-host 3";
 
 /// The components of this process, by cache key: hosts that a test starts one after the other share
 /// their code.

@@ -1,6 +1,7 @@
 //! From the options to an application that is ready to serve.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
@@ -16,6 +17,7 @@ use crate::capabilities::key_value::KeyValueStore;
 use crate::capabilities::outbound_http::header_filter;
 use crate::capabilities::sqlite::DatabaseFile;
 use crate::engine;
+use crate::files::Files;
 use crate::host::directory_of;
 use crate::instance::{InstanceState, Shared};
 use crate::manifest::{Component, Manifest};
@@ -70,8 +72,8 @@ pub(crate) fn assemble(options: Options) -> Result<Assembled> {
     let mut ticks = Vec::new();
     for id in triggered {
         let component = &manifest.components[id];
-        let shared =
-            share(id, component, &values, &stores, runtime.clone()).with_context(|| format!("component {id:?}"))?;
+        let shared = share(id, component, &values, &stores, &directory, runtime.clone())
+            .with_context(|| format!("component {id:?}"))?;
         let compiled = loader.load(id)?;
         let pre = prepare(&linker, &compiled).with_context(|| format!("component {id:?}"))?;
         let shared = Arc::new(shared);
@@ -152,6 +154,7 @@ fn share(
     component: &Component,
     values: &BTreeMap<String, String>,
     stores: &Stores,
+    directory: &Path,
     runtime: Arc<Runtime>,
 ) -> Result<Shared> {
     let hosts = component
@@ -163,6 +166,7 @@ fn share(
         id: id.into(),
         runtime,
         environment: component.environment.clone().into_iter().collect(),
+        files: Files::copy(&component.files, &component.exclude_files, directory)?,
         variables: variables::of_component(&component.variables, values)?,
         allowed_hosts: AllowedHosts::parse(hosts)?,
         databases: component

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use anyhow::{Context, Result};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{StoreLimits, StoreLimitsBuilder};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::allowed_hosts::AllowedHosts;
@@ -15,6 +16,7 @@ use crate::capabilities::key_value::KeyValueStore;
 use crate::capabilities::outbound_http::Hooks;
 use crate::capabilities::sqlite::DatabaseFile;
 use crate::control::{Gate, KillSwitch};
+use crate::files::Files;
 use crate::output::Lines;
 use crate::runtime::Runtime;
 
@@ -23,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) id: Arc<str>,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) files: Option<Files>,
     pub(crate) variables: HashMap<String, String>,
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) databases: HashMap<String, Arc<DatabaseFile>>,
@@ -51,7 +54,11 @@ impl HasData for Data {
 
 impl InstanceState {
     /// The state of a new instance, with the switch that ends it.
-    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If the component's files are gone.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self> {
         let runtime = &shared.runtime;
         let instance = runtime.next_instance();
         let gate = Arc::new(Gate {
@@ -61,9 +68,9 @@ impl InstanceState {
             sequence: runtime.sequence.clone(),
             switch: Arc::new(KillSwitch::default()),
         });
-        Self {
+        Ok(Self {
             hooks: Hooks::new(shared.clone(), gate.clone()),
-            wasi: wasi(shared, instance),
+            wasi: wasi(shared, instance)?,
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
             connections: 0,
@@ -72,11 +79,11 @@ impl InstanceState {
                 .map_or_else(StoreLimits::default, |bytes| StoreLimitsBuilder::new().memory_size(bytes).build()),
             shared: shared.clone(),
             gate,
-        }
+        })
     }
 }
 
-fn wasi(shared: &Shared, instance: u64) -> WasiCtx {
+fn wasi(shared: &Shared, instance: u64) -> Result<WasiCtx> {
     let runtime = &shared.runtime;
     let output = Lines::new(&shared.id, runtime.quiet);
     let mut wasi = WasiCtxBuilder::new();
@@ -88,7 +95,12 @@ fn wasi(shared: &Shared, instance: u64) -> WasiCtx {
             .insecure_random(StdRng::seed_from_u64(random.next_u64()))
             .secure_random(random);
     }
-    wasi.build()
+    if let Some(files) = &shared.files {
+        wasi.preopened_dir(files.path(), "/", FsPerms::ReadOnly)
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("the files of {}", shared.id))?;
+    }
+    Ok(wasi.build())
 }
 
 impl WasiView for InstanceState {

@@ -18,6 +18,7 @@ mod capabilities;
 mod clock;
 mod control;
 mod engine;
+mod files;
 mod headers;
 mod host;
 mod instance;

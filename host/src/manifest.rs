@@ -114,12 +114,32 @@ pub(crate) struct Component {
     _build: Option<toml::Table>,
     #[serde(default, rename = "targets")]
     _targets: Option<Vec<toml::Value>>,
+    #[serde(default)]
+    pub(crate) files: Vec<Mount>,
+    #[serde(default)]
+    pub(crate) exclude_files: Vec<String>,
     // Known to Spin, refused here.
-    files: Option<toml::Value>,
-    exclude_files: Option<toml::Value>,
     allowed_http_hosts: Option<toml::Value>,
     ai_models: Option<toml::Value>,
     profile: Option<toml::Value>,
+}
+
+/// One entry of `files`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Mount {
+    /// A file or a pattern, relative to the manifest; the component finds the files under the same paths.
+    Pattern(String),
+    /// A file or a directory, and where the component finds it.
+    Placement(Placement),
+}
+
+/// See [`Mount::Placement`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Placement {
+    pub(crate) source: String,
+    pub(crate) destination: String,
 }
 
 /// One entry of `[component.NAME.dependencies]`.
@@ -260,8 +280,6 @@ impl Manifest {
 impl Component {
     fn check(&self) -> Result<()> {
         let refused = [
-            ("files", &self.files),
-            ("exclude_files", &self.exclude_files),
             ("allowed_http_hosts", &self.allowed_http_hosts),
             ("ai_models", &self.ai_models),
             ("profile", &self.profile),
@@ -291,6 +309,7 @@ impl Component {
         let fields = [
             ("variables", self.variables.is_empty()),
             ("environment", self.environment.is_empty()),
+            ("files", self.files.is_empty()),
             ("allowed_outbound_hosts", self.allowed_outbound_hosts.is_empty()),
             ("key_value_stores", self.key_value_stores.is_empty()),
             ("sqlite_databases", self.sqlite_databases.is_empty()),

@@ -34,7 +34,7 @@ impl HandlerState for Factory {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Policy>> {
         let runtime = &self.shared.runtime;
-        let state = InstanceState::new(&self.shared);
+        let state = InstanceState::new(&self.shared).map_err(wasmtime::Error::from_anyhow)?;
         let (number, switch) = (state.gate.instance, state.gate.switch.clone());
         let mut store = Store::new(&runtime.engine, state);
         if runtime.max_guest_memory.is_some() {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, Linker, ResourceType, Val};
 
+use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi_http::p2::bindings::http::types as p2_types;
 use wasmtime_wasi_http::{p2, p3};
 
@@ -15,8 +16,8 @@ use crate::manifest::Inherit;
 /// Comes before the namespace of a denied import, with the number of the dependency.
 const PREFIX: &str = "denied";
 
-/// The interfaces that each grant of the manifest opens, without their versions. Files and sockets
-/// are not among them: this host gives none to anybody.
+/// The interfaces that each grant of the manifest opens, without their versions. Sockets are not among
+/// them: this host gives none to anybody. Without preopened directories there is nothing to open files in.
 const CAPABILITIES: &[(&str, &[&str])] = &[
     ("ai_models", &["fermyon:spin/llm"]),
     (
@@ -36,6 +37,7 @@ const CAPABILITIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("environment", &["wasi:cli/environment"]),
+    ("files", &["wasi:filesystem/preopens"]),
     ("key_value_stores", &["fermyon:spin/key-value", "spin:key-value/key-value", "wasi:keyvalue/store"]),
     ("sqlite_databases", &["fermyon:spin/sqlite", "spin:sqlite/sqlite"]),
     ("variables", &["fermyon:spin/config", "fermyon:spin/variables", "spin:variables/variables", "wasi:config/store"]),
@@ -114,6 +116,7 @@ fn resource(import: &str, name: &str) -> ResourceType {
         "response" if http => ResourceType::host::<p3::Response>(),
         "outgoing-request" if http => ResourceType::host::<p2::types::HostOutgoingRequest>(),
         "future-incoming-response" if http => ResourceType::host::<p2::types::HostFutureIncomingResponse>(),
+        "descriptor" if import.contains("-wasi:filesystem/") => ResourceType::host::<Descriptor>(),
         "request-options" if http => ResourceType::host::<p2_types::RequestOptions>(),
         _ => ResourceType::host::<Denied>(),
     }
@@ -176,6 +179,8 @@ mod tests {
         assert!(is_denied(import, &nothing));
         assert!(!is_denied(import, &stores));
         assert!(!is_denied(import, &Inherit::All));
+        assert!(is_denied("wasi:filesystem/preopens@0.2.6", &stores));
+        assert!(!is_denied("wasi:filesystem/types@0.2.6", &nothing));
         assert!(is_denied("spin:sqlite/sqlite@3.1.0", &stores));
         assert!(!is_denied("wasi:clocks/system-clock@0.3.0", &nothing));
     }

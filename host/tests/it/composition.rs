@@ -71,6 +71,21 @@ async fn inherits_everything() {
 }
 
 #[tokio::test]
+async fn files_are_inherited_like_everything_else() {
+    for (inherit, seen) in [
+        ("", "[]"),
+        (", inherit_configuration = [\"environment\"]", "[]"),
+        (", inherit_configuration = [\"files\"]", "[\"spin.toml\"]"),
+        (", inherit_configuration = true", "[\"spin.toml\"]"),
+    ] {
+        let manifest =
+            manifest(inherit).replace("[component.consumer]", "[component.consumer]\nfiles = [\"spin.toml\"]");
+        let fixture = start(&manifest).await;
+        assert_eq!(touch(&fixture, "files").await, seen, "{inherit}");
+    }
+}
+
+#[tokio::test]
 async fn dependencies_must_fit() {
     let unmatched = manifest("").replace("bodega:fixture/touch@0.1.0", "bodega:other/touch");
     let error = refusal(&unmatched).await;

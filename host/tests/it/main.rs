@@ -4,6 +4,7 @@
 
 mod composition;
 mod control;
+mod files;
 mod fixture;
 mod http;
 mod lifecycle;

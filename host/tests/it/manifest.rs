@@ -6,7 +6,6 @@ use crate::fixture::{PROBE, refusal};
 async fn names_what_it_does_not_support() {
     let component = |line: &str| PROBE.replace("[component.hidden]", &format!("[component.hidden]\n{line}"));
     for (manifest, named) in [
-        (component("files = [\"*\"]"), "the field files"),
         (component("ai_models = [\"llama\"]"), "the field ai_models"),
         (component("allowed_http_hosts = [\"a\"]"), "the field allowed_http_hosts"),
         (component("profile = {}"), "the field profile"),

@@ -28,6 +28,7 @@ async fn handle(request: Request) -> impl IntoResponse {
         Some("sqlite") => format!("{:?}", touch::sqlite().await),
         Some("variable") => format!("{:?}", touch::variable().await),
         Some("fetch") => format!("{:?}", touch::fetch(url).await),
+        Some("files") => format!("{:?}", touch::files()),
         Some("environment") => format!("{:?}", touch::environment()),
         _ => "no such thing to touch".to_owned(),
     }

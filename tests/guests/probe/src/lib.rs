@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -65,6 +66,10 @@ impl Deed {
             "variable" => Ok(json!(spin_sdk::variables::get(self.text("name")?).await?)),
             "environment" => Ok(json!(std::env::vars().collect::<HashMap<_, _>>())),
             "time" => Ok(json!(now()?)),
+            "read" => Ok(json!(std::fs::read_to_string(self.text("path")?)?)),
+            "write" => Ok(json!(std::fs::write(self.text("path")?, "written")?)),
+            "remove" => Ok(json!(std::fs::remove_file(self.text("path")?)?)),
+            "files" => files(Path::new("/")).map(|files| json!(files)),
             "random" => Ok(json!(get_random_bytes(16))),
             "fetch" => self.fetch().await,
             "sleep" => {
@@ -154,6 +159,21 @@ impl Deed {
         });
         Ok(json!("spawned"))
     }
+}
+
+/// The paths of all files below a directory, in order.
+fn files(directory: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else {
+            found.push(path.display().to_string());
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn echo(request: &Request) -> Json {

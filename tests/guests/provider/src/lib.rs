@@ -53,4 +53,9 @@ impl Guest for Provider {
     fn environment() -> Vec<String> {
         std::env::vars().map(|(name, _)| name).collect()
     }
+
+    fn files() -> Vec<String> {
+        let entries = std::fs::read_dir("/").into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
 }
