@@ -27,7 +27,7 @@ CREATE INDEX deliveries_in_order ON deliveries (subscriber, subject, id) WHERE p
 
 CREATE INDEX deliveries_of_event ON deliveries (outbox_id);
 
-CREATE INDEX deliveries_parked ON deliveries (parked_at) WHERE parked_at IS NOT NULL;
+CREATE INDEX deliveries_parked ON deliveries (parked_at, id) WHERE parked_at IS NOT NULL;
 
 -- The inbox: events of other services that have had their effect here.
 CREATE TABLE inbox (

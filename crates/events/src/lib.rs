@@ -15,12 +15,12 @@ use store::Migrations;
 
 pub use envelope::Envelope;
 pub use inbox::{Batch, Receipt, Refused, knows_foreign, receive, write_down_foreign};
-pub use outbox::{Parked, emit, emit_all, parked, replay};
+pub use outbox::{Parked, emit, emit_all, parked, replay, replay_all};
 pub use relay::{has_work, relay, relay_due};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations/common");
 
-/// The tables that every service with a database has: outbox, inbox, idempotency keys, rate limits.
+/// The tables that every service with a database has: outbox, inbox, idempotency keys, rate limits, audit log.
 pub const MIGRATIONS: Migrations = ("common", &FILES);
 
 /// Deletes a bounded number of events that every subscriber has, and of inbox rows nobody will repeat.

@@ -211,14 +211,14 @@ pub struct Parked {
     pub event: Envelope,
 }
 
-/// Parked copies with an id above `after`, oldest first.
-pub async fn parked(database: &Database, after: i64, limit: u32) -> Result<Vec<Parked>> {
+/// Parked copies that were given up after the one of that time and id, oldest first.
+pub async fn parked(database: &Database, after: (i64, i64), limit: u32) -> Result<Vec<Parked>> {
     let rows = database
         .query(
             "SELECT d.id, d.subscriber, d.subject, d.attempts, d.parked_at, d.last_error, o.envelope \
              FROM deliveries d JOIN outbox o ON o.id = d.outbox_id \
-             WHERE d.parked_at IS NOT NULL AND d.id > $1 ORDER BY d.id LIMIT $2",
-            params![after, limit],
+             WHERE d.parked_at IS NOT NULL AND (d.parked_at, d.id) > ($1, $2) ORDER BY d.parked_at, d.id LIMIT $3",
+            params![after.0, after.1, limit],
         )
         .await?;
     let read = |mut row: Row| {
@@ -235,16 +235,23 @@ pub async fn parked(database: &Database, after: i64, limit: u32) -> Result<Vec<P
     rows.into_iter().map(read).collect()
 }
 
-/// Puts a parked copy back in line, with all its attempts before it. False when no such copy is parked.
-pub async fn replay(database: &Database, id: i64) -> Result<bool> {
-    let replayed = database
-        .execute(
-            Durability::Durable,
-            "UPDATE deliveries SET parked_at = NULL, attempts = 0, due_at = $1 WHERE id = $2 AND parked_at IS NOT NULL RETURNING id",
-            params![Timestamp::now().0, id],
-        )
-        .await?;
-    Ok(!replayed.is_empty())
+/// Puts a parked copy back in line, with all its attempts before it. False when it is in line already; `None` when there
+/// is no such copy (any more).
+pub async fn replay(transaction: &Transaction, id: i64) -> Result<Option<bool>> {
+    let replay = "UPDATE deliveries SET parked_at = NULL, attempts = 0, due_at = $1 \
+         WHERE id = $2 AND parked_at IS NOT NULL RETURNING id";
+    if transaction.query_one(replay, params![Timestamp::now().0, id]).await?.is_some() {
+        return Ok(Some(true));
+    }
+    let waits = transaction.query_one("SELECT 1 FROM deliveries WHERE id = $1", params![id]).await?;
+    Ok(waits.map(|_| false))
+}
+
+/// Does the same with the oldest parked copies, `limit` of them at most. How many there were.
+pub async fn replay_all(transaction: &Transaction, limit: u32) -> Result<usize> {
+    let replay = "UPDATE deliveries SET parked_at = NULL, attempts = 0, due_at = $1 WHERE id IN \
+         (SELECT id FROM deliveries WHERE parked_at IS NOT NULL ORDER BY parked_at, id LIMIT $2) RETURNING id";
+    Ok(transaction.query(replay, params![Timestamp::now().0, limit]).await?.len())
 }
 
 #[cfg(test)]

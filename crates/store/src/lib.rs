@@ -10,6 +10,7 @@
 //!
 //! SQL is written for SQLite and Postgres alike: parameters are `$1, $2, …`, numbered in the order of their first use.
 
+mod conditions;
 mod database;
 mod error;
 mod migrations;
@@ -17,6 +18,7 @@ mod sqlite;
 mod turns;
 mod value;
 
+pub use conditions::Conditions;
 pub use database::{Database, Durability, Transaction};
 pub use error::Error;
 pub use migrations::Migrations;

@@ -9,7 +9,7 @@ use jwt_simple::prelude::*;
 use model::{Role, Timestamp, UserId};
 use send_wrapper::SendWrapper;
 
-use crate::{Error, Result, service};
+use crate::{Error, Result, headers, service};
 
 /// Who makes the tokens.
 pub const ISSUER: &str = "bodega";
@@ -55,6 +55,8 @@ pub struct Caller {
     pub role: Role,
     /// The sign-in.
     pub session: String,
+    /// The request, by the id that its answer carries; empty where only a token was checked.
+    pub request_id: String,
 }
 
 impl Caller {
@@ -144,7 +146,10 @@ pub async fn check(token: &str) -> Result<(Caller, JWTClaims<TokenClaims>)> {
     };
     let claims = key.verify_token::<TokenClaims>(token, Some(options)).map_err(|_| BAD_TOKEN)?;
     let user_id = claims.subject.as_deref().and_then(|subject| subject.parse().ok()).map(UserId).ok_or(BAD_TOKEN)?;
-    Ok((Caller { user_id, role: claims.custom.role, session: claims.custom.sid.clone() }, claims))
+    Ok((
+        Caller { user_id, role: claims.custom.role, session: claims.custom.sid.clone(), request_id: String::new() },
+        claims,
+    ))
 }
 
 /// The token of an `Authorization: Bearer` header; `None` without the header, 401 when it says something else.
@@ -160,7 +165,10 @@ fn bearer_of(value: &HeaderValue) -> Result<&str> {
 async fn caller(parts: &Parts) -> Result<Option<Caller>> {
     match bearer(parts)? {
         None => Ok(None),
-        Some(token) => check(token).await.map(|(caller, _)| Some(caller)),
+        Some(token) => {
+            let (caller, _) = check(token).await?;
+            Ok(Some(Caller { request_id: headers::request_id(&parts.headers).to_owned(), ..caller }))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a request says: its body, its path, its query. Each refusal is precise.
 
+use std::{fmt::Display, str::FromStr};
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
@@ -137,6 +139,14 @@ fn refused(path: &str, message: &str) -> Error {
         Some(field) if path.is_empty() => Error::invalid(field, "is missing"),
         Some(field) => Error::invalid(format!("{path}.{field}"), "is missing"),
         None => Error::invalid(path, message),
+    }
+}
+
+/// A parameter of a query as what it stands for, nothing when it is empty; 422 that names it when it stands for nothing.
+pub fn parsed<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<Option<T>, Error> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse::<T>().map(Some).map_err(|error| Error::invalid(field, error.to_string())),
     }
 }
 

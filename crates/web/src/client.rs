@@ -42,6 +42,7 @@ pub async fn ask<T: DeserializeOwned>(service: &'static str, path: &str, body: &
 fn read<T: DeserializeOwned>(service: &'static str, status: StatusCode, body: &[u8]) -> Result<Option<T>> {
     match status {
         StatusCode::NOT_FOUND => Ok(None),
+        StatusCode::NO_CONTENT => Ok(Some(serde_json::from_slice(b"null")?)),
         status if status.is_success() => Ok(Some(serde_json::from_slice(body)?)),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Err(Error::Unavailable(service.into())),
         status => Err(Error::Internal(format!("{service} answered {status}"))),

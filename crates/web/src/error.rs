@@ -64,6 +64,8 @@ pub enum Error {
     TooManyRequests(u64),
     /// 503: a moment later it may work. Names what is not available.
     Unavailable(Cow<'static, str>),
+    /// 500: whoever runs the shop has configured it wrongly. Says where, never what stands there.
+    Misconfigured(Vec<FieldError>),
     /// 500: a defect. The text is logged and never answered.
     Internal(String),
 }
@@ -93,7 +95,7 @@ impl Error {
             detail: &detail,
             code,
             errors: match self {
-                Error::Invalid(errors) => errors,
+                Error::Invalid(errors) | Error::Misconfigured(errors) => errors,
                 Error::Refused(refusal) => &refusal.errors,
                 _ => &[],
             },
@@ -139,6 +141,11 @@ impl Error {
             Error::Unavailable(what) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{what} is not available: try again").into())
             }
+            Error::Misconfigured(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "misconfigured",
+                "the configuration of the shop is not usable".into(),
+            ),
             Error::Internal(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -152,8 +159,9 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Error::Internal(detail) => f.write_str(detail),
-            Error::Invalid(fields) => {
-                f.write_str("invalid:")?;
+            Error::Invalid(fields) | Error::Misconfigured(fields) => {
+                f.write_str(self.parts().1)?;
+                f.write_str(":")?;
                 fields.iter().try_for_each(|field| write!(f, " {} {};", field.field, field.message))
             }
             other => f.write_str(&other.parts().2),
@@ -205,8 +213,8 @@ pub struct Problem<'a> {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.parts().0;
-        if let Error::Internal(detail) = &self {
-            eprintln!("error: {detail}");
+        if let Error::Internal(_) | Error::Misconfigured(_) = &self {
+            eprintln!("error: {self}");
         }
         let body = self.problem(|problem| serde_json::to_vec(problem)).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();

@@ -8,6 +8,8 @@ use uuid::Uuid;
 /// The client address that Spin gives to a call from another component. No connection has it.
 const CHAINED: &str = "0.0.0.0:0";
 
+const REQUEST_ID: &str = "x-request-id";
+
 const SECURITY: &[(&str, &str)] = &[
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -47,12 +49,19 @@ impl Trace {
         let random = Uuid::new_v4().simple().to_string();
         let trace_id = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id);
         let request_id = headers
-            .get("x-request-id")
+            .get(REQUEST_ID)
             .and_then(|value| value.to_str().ok())
             .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
         Self {
             traceparent: format!("00-{}-{}-01", trace_id.unwrap_or(&random), &random[16..]),
             request_id: request_id.map_or_else(|| random.clone(), str::to_owned),
+        }
+    }
+
+    /// Sets the id of the request.
+    pub(crate) fn put_into(&self, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::from_str(&self.request_id) {
+            headers.insert(REQUEST_ID, value);
         }
     }
 }
@@ -69,14 +78,17 @@ fn trace_id(traceparent: &str) -> Option<&str> {
     (valid && !zero(trace) && !zero(parent)).then_some(trace)
 }
 
+/// The id of a request that is being answered: [`Trace::put_into`] has seen to it that there is one.
+pub(crate) fn request_id(headers: &HeaderMap) -> &str {
+    headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 /// Adds what every response carries.
 pub(crate) fn write(headers: &mut HeaderMap, trace: &Trace) {
     for (name, value) in SECURITY {
         headers.insert(*name, HeaderValue::from_static(value));
     }
-    if let Ok(value) = HeaderValue::from_str(&trace.request_id) {
-        headers.insert("x-request-id", value);
-    }
+    trace.put_into(headers);
 }
 
 /// Gives a successful read a weak `ETag`, unless it has one, and turns it into 304 when the client has that version.

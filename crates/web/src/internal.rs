@@ -4,12 +4,19 @@ use axum::{Router, extract::DefaultBodyLimit};
 use garde::Validate;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use store::Database;
+use serde_json::json;
+use store::{Database, Durability};
 
-use crate::{Error, Json, Path, Query, Result, Service, handler, service};
+use crate::{
+    Error, Json, Path, Query, Result, Service,
+    audit::{self, Actor},
+    handler, service,
+};
 
 /// A batch of events: at most as many as a relay sends, each as long as an order may get.
 const LONGEST_BATCH: usize = 4 * 1024 * 1024;
+/// Parked copies that one request puts back in line.
+const REPLAYED_AT_ONCE: u32 = 1000;
 
 pub(crate) fn routes<S: Service>() -> Router {
     let router = Router::new().route("/internal/health", handler::get(health::<S>));
@@ -20,7 +27,9 @@ pub(crate) fn routes<S: Service>() -> Router {
         .route("/internal/tick", handler::post(tick::<S>))
         .route("/internal/events", handler::post(events::<S>).layer(DefaultBodyLimit::max(LONGEST_BATCH)))
         .route("/internal/parked", handler::get(parked::<S>))
+        .route("/internal/parked/replay", handler::post(replay_all::<S>))
         .route("/internal/parked/{id}/replay", handler::post(replay::<S>))
+        .route("/internal/audit/search", handler::post(search_audit::<S>))
 }
 
 fn database<S: Service>() -> Result<&'static Database> {
@@ -55,21 +64,59 @@ async fn events<S: Service>(body: axum::body::Bytes) -> Result<Json<events::Rece
 }
 
 #[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
 struct ParkedQuery {
+    /// Unix milliseconds and the id of the last one that is known.
     #[garde(skip)]
-    after: Option<i64>,
+    after_time: Option<i64>,
+    #[garde(skip)]
+    after_id: Option<i64>,
+    #[garde(range(min = 1, max = 101))]
+    limit: Option<u32>,
 }
 
-/// Up to 100 parked copies, oldest first; go on with `?after=` the last id.
+/// Parked copies, oldest first.
 async fn parked<S: Service>(Query(query): Query<ParkedQuery>) -> Result<Json<Vec<events::Parked>>> {
-    Ok(Json(events::parked(database::<S>()?, query.after.unwrap_or(0), 100).await?))
+    let after = (query.after_time.unwrap_or(0), query.after_id.unwrap_or(0));
+    Ok(Json(events::parked(database::<S>()?, after, query.limit.unwrap_or(100)).await?))
 }
 
-/// Puts a parked copy back in line.
-async fn replay<S: Service>(Path(id): Path<i64>) -> Result<StatusCode> {
-    if events::replay(database::<S>()?, id).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Error::not_found("parked event"))
-    }
+/// Puts a parked copy back in line; again changes nothing. The body says who wants it, when a person does.
+async fn replay<S: Service>(Path(id): Path<i64>, actor: Option<Json<Actor>>) -> Result<StatusCode> {
+    let replayed = database::<S>()?
+        .transaction(Durability::Durable, async |transaction| {
+            let replayed = events::replay(transaction, id).await?;
+            if let (Some(true), Some(Json(actor))) = (replayed, &actor) {
+                audit::record_all(transaction, actor, "event.replayed", &[(format!("event/{id}"), json!({}))]).await?;
+            }
+            Ok::<_, Error>(replayed)
+        })
+        .await?;
+    replayed.map(|_| StatusCode::NO_CONTENT).ok_or(Error::not_found("parked event"))
+}
+
+/// How many copies are back in line.
+#[derive(Serialize)]
+struct Replayed {
+    replayed: usize,
+}
+
+/// Puts the oldest parked copies back in line.
+async fn replay_all<S: Service>(actor: Option<Json<Actor>>) -> Result<Json<Replayed>> {
+    let replayed = database::<S>()?
+        .transaction(Durability::Durable, async |transaction| {
+            let replayed = events::replay_all(transaction, REPLAYED_AT_ONCE).await?;
+            if let (1.., Some(Json(actor))) = (replayed, &actor) {
+                let done = (format!("events/{}", S::NAME), json!({ "count": replayed }));
+                audit::record_all(transaction, actor, "events.replayed", &[done]).await?;
+            }
+            Ok::<_, Error>(replayed)
+        })
+        .await?;
+    Ok(Json(Replayed { replayed }))
+}
+
+/// What admins did here, newest first.
+async fn search_audit<S: Service>(Json(search): Json<audit::Search>) -> Result<Json<Vec<audit::Entry>>> {
+    Ok(Json(audit::search(database::<S>()?, &search).await?))
 }

@@ -2,6 +2,7 @@
 //! calls to other services.
 
 mod after;
+pub mod audit;
 pub mod auth;
 mod body;
 pub mod client;
@@ -19,7 +20,7 @@ pub mod variable;
 
 pub use after::after_commit;
 pub use auth::{Caller, Viewer};
-pub use body::{Form, Json, Path, Query, RawJson, WrittenJson};
+pub use body::{Form, Json, Path, Query, RawJson, WrittenJson, parsed};
 pub use error::{Error, FieldError, Refusal};
 pub use handler::{delete, get, patch, post, put};
 pub use idempotency::{Answer, Once, Submitted};

@@ -63,12 +63,32 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The same page of other items.
+    pub fn map<U>(self, with: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(with).collect(), next_cursor: self.next_cursor }
+    }
+
     /// A page of at most `limit` out of `items`, which were asked for with one more than that.
     pub fn new<P: Serialize>(items: Vec<T>, limit: u32, place: impl Fn(&T) -> P) -> Result<Self> {
         Self::try_new(items, limit, |item| Ok(place(item)))
     }
 
-    /// The same, of items whose place may be unreadable.
+    /// The same, of a look that ended at `looked_until` before the list did: the page may have fewer items than asked for,
+    /// and goes on there.
+    pub fn looked<P: Serialize>(
+        items: Vec<T>,
+        limit: u32,
+        looked_until: Option<P>,
+        place: impl Fn(&T) -> P,
+    ) -> Result<Self> {
+        let mut page = Self::new(items, limit, place)?;
+        if let (None, Some(end)) = (&page.next_cursor, looked_until) {
+            page.next_cursor = Some(Cursor::encode(&end)?);
+        }
+        Ok(page)
+    }
+
+    /// The same as [`new`](Self::new), of items whose place may be unreadable.
     pub fn try_new<P: Serialize>(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> Result<P>) -> Result<Self> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
@@ -114,6 +134,15 @@ mod tests {
         assert_eq!(Cursor::decode::<i32>(&page.next_cursor.unwrap()).unwrap(), 2);
         assert!(Page::new(vec![1, 2], 2, |item| *item).unwrap().next_cursor.is_none());
         assert!(matches!(Cursor::decode::<i64>("not ours"), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn a_look_that_ended_early_goes_on_where_it_ended() {
+        let next = |items: Vec<i32>, end| Page::looked(items, 2, end, |item| *item).unwrap().next_cursor;
+        let read = |cursor: Option<String>| cursor.map(|cursor| Cursor::decode::<i32>(&cursor).unwrap());
+        assert_eq!(read(next(vec![1], Some(9))), Some(9));
+        assert_eq!(read(next(vec![1, 2, 3], Some(9))), Some(2));
+        assert_eq!(read(next(vec![1, 2], None)), None);
     }
 
     #[test]

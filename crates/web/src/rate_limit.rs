@@ -51,9 +51,10 @@ thread_local! {
 }
 
 impl Limit {
-    pub(crate) async fn from_variables() -> Result<Self> {
-        let max: u32 = variable::parsed("rate_limit_max", 120).await?;
-        let window_ms: u32 = variable::parsed("rate_limit_window_ms", 60_000).await?;
+    /// The limit of `service`.
+    pub(crate) async fn of(service: &'static str) -> Result<Self> {
+        let max: u32 = variable::limit(service, "rate_limit_max").await?;
+        let window_ms: u32 = variable::limit(service, "rate_limit_window_ms").await?;
         Ok(Self { max: max.max(1).into(), window_ms: window_ms.max(1).into() })
     }
 

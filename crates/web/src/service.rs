@@ -23,7 +23,7 @@ use tower_service::Service as _;
 use uuid::Uuid;
 
 use crate::{
-    Error, Result, after, auth::SigningKey, client, headers, idempotency, internal, lines::Streamed, rate_limit,
+    Error, Result, after, audit, auth::SigningKey, client, headers, idempotency, internal, lines::Streamed, rate_limit,
     rate_limit::Limit,
 };
 
@@ -68,7 +68,8 @@ pub trait Service: 'static {
 /// What an instance keeps from one request to the next.
 struct Instance {
     router: RefCell<Router>,
-    limit: Limit,
+    /// Where requests are counted, and how many may come.
+    limit: Option<(&'static Database, Limit)>,
     next_tick: Cell<i64>,
     ticking: Cell<bool>,
     signing_keys: fn() -> LocalBoxFuture<'static, Result<Vec<SigningKey>>>,
@@ -98,7 +99,10 @@ async fn instance<S: Service>() -> Result<Rc<Instance>> {
     let phase = i64::from(Uuid::new_v4().as_bytes()[0]) * TICK_INTERVAL / 256;
     let instance = Rc::new(Instance {
         router: RefCell::new(router::<S>()),
-        limit: Limit::from_variables().await?,
+        limit: match S::DATABASE {
+            Some(database) => Some((database, Limit::of(S::NAME).await?)),
+            None => None,
+        },
         next_tick: Cell::new(Timestamp::now().0 + phase),
         ticking: Cell::new(false),
         signing_keys: || Box::pin(S::signing_keys()),
@@ -128,10 +132,12 @@ pub(crate) async fn signing_keys() -> Result<Vec<SigningKey>> {
 }
 
 /// Answers one request; the whole entry point of a service.
-pub async fn serve<S: Service>(request: Request) -> http::Response<Either<Full<Bytes>, Body>> {
+pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Full<Bytes>, Body>> {
     let trace = headers::Trace::of(request.headers());
     let method = request.method().clone();
     let if_none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
+    // Whatever is written down of it goes by the id that its answer has.
+    trace.put_into(request.headers_mut());
 
     let response = events::trace::scope(trace.traceparent.clone(), answer::<S>(request)).await;
     if response.status().is_server_error() {
@@ -164,9 +170,9 @@ async fn answer<S: Service>(request: Request) -> Response<Body> {
     if !inside && request.uri().path().starts_with("/internal") {
         return Error::NotFound(format!("route {} {}", request.method(), request.uri().path()).into()).into_response();
     }
-    let budget = match S::DATABASE {
-        Some(database) if !inside => {
-            let (budget, outcome) = instance.limit.count(database, headers::client(request.headers())).await;
+    let budget = match &instance.limit {
+        Some((database, limit)) if !inside => {
+            let (budget, outcome) = limit.count(database, headers::client(request.headers())).await;
             if let Err(error) = outcome {
                 let mut response = error.into_response();
                 budget.write(response.headers_mut());
@@ -256,5 +262,6 @@ async fn housekeeping<S: Service>(database: &'static Database) -> Result<()> {
     events::prune(database, now).await?;
     idempotency::prune(database, now).await?;
     rate_limit::prune(database, now).await?;
+    audit::prune(database, now).await?;
     done
 }
