@@ -37,11 +37,14 @@ pub(crate) struct Manifest {
     pub(crate) stores: Vec<String>,
     /// Its text, when it is not that of the shop itself.
     changed: Option<String>,
+    /// Files of `config/` that are not those of the shop itself.
+    config: Vec<(String, String)>,
 }
 
 impl Manifest {
-    /// That of the shop with `changes`: lines, each there once, and what stands there instead.
-    pub(crate) fn read(changes: &[(String, String)]) -> Self {
+    /// That of the shop with `changes`: lines, each there once, and what stands there instead. `config` are further files
+    /// of `config/`, or others than there are.
+    pub(crate) fn read(changes: &[(String, String)], config: &[(String, String)]) -> Self {
         let mut text = fs::read_to_string(workspace().join("spin.toml")).unwrap();
         for (from, to) in changes {
             assert_eq!(text.matches(from.as_str()).count(), 1, "spin.toml must have this once: {from}");
@@ -66,16 +69,27 @@ impl Manifest {
             ticking: ticking.map(|(id, _)| id.clone()).collect(),
             databases: labels("sqlite_databases"),
             stores: labels("key_value_stores"),
-            changed: (!changes.is_empty()).then_some(text),
+            changed: (!changes.is_empty() || !config.is_empty()).then_some(text),
+            config: config.to_vec(),
         }
     }
 
     /// Where it is: that of the shop itself, or a changed copy beside the data.
     fn path(&self, data: &Path) -> PathBuf {
         let Some(text) = &self.changed else { return workspace().join("spin.toml") };
-        let sources = format!("source = \"{}/", workspace().display());
+        let sources = format!("source = \"{}/target/", workspace().display());
         let path = data.join("spin.toml");
-        fs::write(&path, text.replace("source = \"", &sources)).unwrap();
+        fs::write(&path, text.replace("source = \"target/", &sources)).unwrap();
+        // What is mounted must be beside the manifest.
+        let config = data.join("config");
+        fs::create_dir_all(&config).unwrap();
+        for entry in fs::read_dir(workspace().join("config")).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), config.join(entry.file_name())).unwrap();
+        }
+        for (name, text) in &self.config {
+            fs::write(config.join(name), text).unwrap();
+        }
         path
     }
 }

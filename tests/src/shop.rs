@@ -40,6 +40,8 @@ pub struct ShopOptions {
     pub max_guest_memory: Option<usize>,
     /// Lines of `spin.toml`, each there once, and what stands there instead.
     pub changes: Vec<(String, String)>,
+    /// Files of `config/` by name, further ones or others than there are.
+    pub config: Vec<(String, String)>,
     /// The books of a payment provider that is not the sandbox, in the sandbox's words.
     pub provider_books: Option<Arc<ProviderBooks>>,
 }
@@ -57,6 +59,7 @@ impl Default for ShopOptions {
             max_instance_reuse: None,
             max_guest_memory: None,
             changes: Vec::new(),
+            config: Vec::new(),
             provider_books: None,
         }
     }
@@ -120,7 +123,7 @@ impl Shop {
     ///
     /// When it does not start; the message says why.
     pub async fn start(options: ShopOptions) -> Self {
-        let manifest = Manifest::read(&options.changes);
+        let manifest = Manifest::read(&options.changes, &options.config);
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::new();
         let watch = Watch::before(options.control);

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{Durability, Transaction};
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Result, client, variable};
+use web::{Answer, Caller, Error, Once, Result, Service, client, variable};
 
 use crate::{
-    DATABASE,
+    Carts, DATABASE,
     cart::Cart,
     carts::{Expected, Visitor},
     checkout::{Checkout, Details, Ending, Fate, GRACE, MEMORY, MOST_ATTEMPTS, Placed, Status, try_again_after},
@@ -39,7 +39,7 @@ thread_local! {
 
 /// Reads for how long an order may stay unpaid, and so can still fail.
 pub(crate) async fn read_order_timeout() -> Result<()> {
-    ORDER_TIMEOUT.set(Duration::from_millis(variable::parsed("order_timeout_ms", 900_000).await?));
+    ORDER_TIMEOUT.set(Duration::from_millis(variable::limit(Carts::NAME, "order_timeout_ms").await?));
     Ok(())
 }
 

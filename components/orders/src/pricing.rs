@@ -4,9 +4,12 @@ use std::cell::Cell;
 
 use model::{Address, Money};
 use spin_sdk::wit_bindgen;
-use web::{Error, Result, variable};
+use web::{Error, Result, Service, variable};
 
-use crate::order::{Draft, Priced, Terms, TermsKind};
+use crate::{
+    Orders,
+    order::{Draft, Priced, Terms, TermsKind},
+};
 
 mod wit {
     #![allow(missing_docs)]
@@ -23,7 +26,7 @@ thread_local! {
     static RATES: Cell<Rates> = const { Cell::new(Rates { tax: 0, shipping_flat: 0, shipping_free_from: 0 }) };
 }
 
-/// Reads the variables that the rules get with every request: once an instance, because each costs a call to the host.
+/// Reads the rates that the rules get with every request: once an instance, because each costs a call to the host.
 pub(crate) async fn read_rates() -> Result<()> {
     let rates = Rates {
         tax: rate("tax_percent").await?,
@@ -34,10 +37,10 @@ pub(crate) async fn read_rates() -> Result<()> {
     Ok(())
 }
 
-/// A variable with at most two decimals, in hundredths.
+/// A rate with at most two decimals, in hundredths.
 async fn rate<T: TryFrom<i64>>(name: &str) -> Result<T> {
-    let value = variable::parsed(name, Money::ZERO).await?;
-    T::try_from(value.minor()).map_err(|_| Error::Internal(format!("variable {name}: `{value}` is not valid")))
+    let value: Money = variable::limit(Orders::NAME, name).await?;
+    T::try_from(value.minor()).map_err(|_| Error::Internal(format!("{name}: `{value}` is not valid")))
 }
 
 /// The rules have answered what cannot be. That is a mistake of the shop, but a definite answer to the customer: asked
