@@ -30,6 +30,12 @@ CREATE TABLE payments (
   updated_at       BIGINT NOT NULL
 );
 
+CREATE INDEX payments_by_age ON payments (created_at, id);
+
+CREATE INDEX payments_of_user ON payments (user_id, created_at, id);
+
+CREATE INDEX payments_by_status ON payments (status, created_at, id);
+
 CREATE INDEX payments_to_check ON payments (check_at) WHERE check_at IS NOT NULL;
 
 -- request_id: orders' own name for a refund that they asked for.

@@ -5,13 +5,14 @@ use model::{
     Role, Timestamp, UserId,
     event::{UserCreated, UserDeleted, UserUpdated},
 };
+use serde_json::json;
 use store::{Durability, Transaction};
-use web::{Answer, Caller, Error, Once, Result, Service, variable};
+use web::{Answer, Caller, Error, Once, Result, Service, audit, variable};
 
 use crate::{
     Accounts, DATABASE,
     account::{self, Email, Profile, ProfileChange, User},
-    passwords, proof,
+    passwords, people, proof,
     repository::{self, Source, users::Account},
     strength,
 };
@@ -152,7 +153,10 @@ pub(crate) async fn delete(caller: &Caller, id: UserId) -> Result<()> {
         .transaction(Durability::Durable, async |transaction| {
             acting_admin(transaction, caller).await?;
             match repository::users::by_id(transaction, id).await? {
-                Some(account) => erase(transaction, &account.user).await,
+                Some(account) => {
+                    erase(transaction, &account.user).await?;
+                    audit::record(transaction, caller, "user.deleted", people::subject(id), json!({})).await
+                }
                 None if repository::users::exists(transaction, id).await? => Ok(()),
                 None => Err(Error::not_found("user")),
             }

@@ -2,9 +2,10 @@
 
 use model::{Role, Timestamp, UserId};
 use serde::Serialize;
+use serde_json::json;
 use store::Durability;
 use utoipa::ToSchema;
-use web::{Caller, Error, Page, PageQuery, Result};
+use web::{Caller, Error, Page, PageQuery, Result, audit};
 
 use crate::{
     DATABASE,
@@ -14,6 +15,11 @@ use crate::{
 };
 
 const NO_USER: Error = Error::not_found("user");
+
+/// What an account is called in the audit log.
+pub(crate) fn subject(id: UserId) -> String {
+    format!("user/{id}")
+}
 
 /// A page of accounts: the newest first, or by address when one is searched for. Only admins may.
 pub(crate) async fn list(caller: &Caller, page: &PageQuery, wanted: &Wanted) -> Result<Page<User>> {
@@ -77,9 +83,11 @@ pub(crate) async fn set_role(caller: &Caller, id: UserId, role: Role) -> Result<
             acting_admin(transaction, caller).await?;
             let mut user = repository::users::by_id(transaction, id).await?.ok_or(NO_USER)?.user;
             if user.role != role {
+                let details = json!({ "from": user.role, "to": role });
                 user.role = role;
                 repository::users::set_role(transaction, id, role).await?;
                 announce(transaction, &user).await?;
+                audit::record(transaction, caller, "user.role", subject(id), details).await?;
             }
             Ok(user)
         })
@@ -98,12 +106,14 @@ pub(crate) async fn set_status(caller: &Caller, id: UserId, status: Status) -> R
             acting_admin(transaction, caller).await?;
             let mut user = repository::users::by_id(transaction, id).await?.ok_or(NO_USER)?.user;
             if user.status != status {
+                let details = json!({ "from": user.status, "to": status });
                 user.status = status;
                 repository::users::set_status(transaction, id, status).await?;
                 if status == Status::Suspended {
                     repository::sessions::revoke_all(transaction, id, None, Timestamp::now()).await?;
                 }
                 announce(transaction, &user).await?;
+                audit::record(transaction, caller, "user.status", subject(id), details).await?;
             }
             Ok(user)
         })

@@ -10,8 +10,9 @@ use futures::future::join_all;
 use http::StatusCode;
 use model::{OrderId, Timestamp};
 use serde::Serialize;
+use serde_json::{Value, json};
 use store::{Durability, Transaction};
-use web::{Answer, Caller, Error, Once, Page, PageQuery, Result};
+use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, audit};
 
 use crate::{
     DATABASE,
@@ -43,6 +44,26 @@ fn code_of(text: &str) -> Result<Code> {
     Code::parse(text).ok_or(NOT_FOUND)
 }
 
+/// What a code is called in the audit log.
+fn subject(code: &Code) -> String {
+    format!("discount/{}", code.as_str())
+}
+
+/// What the audit log says of a discount.
+fn terms_of(discount: &Discount) -> Value {
+    let Discount { terms: Terms { kind, value, minimum, .. }, starts_at, ends_at, active, .. } = discount;
+    json!({
+        "kind": kind,
+        "value": value,
+        "minimum": minimum,
+        "startsAt": starts_at,
+        "endsAt": ends_at,
+        "maxUses": discount.max_uses,
+        "maxUsesPerCustomer": discount.max_uses_per_customer,
+        "active": active,
+    })
+}
+
 /// Gives out a code. 409 when there is one like it. Admins only.
 pub(crate) async fn create(caller: &Caller, once: &Once, new: NewDiscount) -> Result<Answer> {
     caller.must_administer()?;
@@ -58,6 +79,8 @@ pub(crate) async fn create(caller: &Caller, once: &Once, new: NewDiscount) -> Re
                 }
                 other => other.into(),
             })?;
+            let subject = subject(&discount.terms.code);
+            audit::record(transaction, caller, "discount.created", subject, terms_of(&discount)).await?;
             once.answer(transaction, Some(caller), StatusCode::CREATED, &discount).await
         })
         .await
@@ -81,9 +104,15 @@ pub(crate) async fn update(caller: &Caller, code: &str, change: DiscountChange) 
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             let mut discount = repository::find_in(transaction, &code).await?.ok_or(NOT_FOUND)?;
+            let before = terms_of(&discount);
             let impossible = |(field, message)| Error::invalid(field, message);
             discount.apply(change, Timestamp::now()).map_err(impossible)?;
             repository::update(transaction, &discount).await?;
+            let after = terms_of(&discount);
+            if before != after {
+                let details = json!({ "from": before, "to": after });
+                audit::record(transaction, caller, "discount.updated", subject(&code), details).await?;
+            }
             Ok(discount)
         })
         .await
@@ -92,7 +121,15 @@ pub(crate) async fn update(caller: &Caller, code: &str, change: DiscountChange) 
 /// Takes a code back. Orders that were placed with it keep their price.
 pub(crate) async fn delete(caller: &Caller, code: &str) -> Result<()> {
     caller.must_administer()?;
-    if repository::delete(&DATABASE, &code_of(code)?).await? { Ok(()) } else { Err(NOT_FOUND) }
+    let code = code_of(code)?;
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            if !repository::delete(transaction, &code).await? {
+                return Err(NOT_FOUND);
+            }
+            audit::record(transaction, caller, "discount.deleted", subject(&code), json!({})).await
+        })
+        .await
 }
 
 /// The code that a cart is to be ordered with, as its customer sees it.

@@ -7,7 +7,7 @@ use model::{CategoryId, ProductId, Timestamp, UserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{Durability, Transaction};
-use web::{Caller, Error, Json, Line, Lines, Result};
+use web::{Caller, Error, Json, Line, Lines, Result, audit};
 
 use crate::{
     DATABASE, NAME,
@@ -210,6 +210,10 @@ async fn store(transaction: &Transaction, caller: &Caller, rows: &[&Row]) -> Res
         };
         done.push(decided.unwrap_or_else(Done::Failed));
     }
+    let of_others = work.changed.iter().filter(|product| product.supplier_id != caller.user_id);
+    let audited: Vec<_> =
+        of_others.map(|product| (products::subject(product.id), products::details(product))).collect();
+    audit::record_all(transaction, &caller.into(), "product.updated", &audited).await?;
     write(transaction, work, &mut done).await?;
     Ok(done)
 }

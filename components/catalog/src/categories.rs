@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use model::{CategoryId, Timestamp};
+use serde_json::json;
 use store::{Durability, Transaction};
-use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted};
+use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, audit};
 
 use crate::{
     DATABASE,
@@ -22,6 +23,11 @@ const MOST_RELABELLINGS: u32 = 10;
 const BETWEEN_RELABELLINGS: Duration = Duration::from_millis(10);
 
 const NO_CATEGORY: Error = Error::not_found("category");
+
+/// What a category is called in the audit log.
+fn subject(id: CategoryId) -> String {
+    format!("category/{id}")
+}
 
 /// Adds a category.
 pub(crate) async fn create(caller: &Caller, submitted: Submitted<NewCategory>) -> Result<Answer> {
@@ -43,6 +49,8 @@ pub(crate) async fn create(caller: &Caller, submitted: Submitted<NewCategory>) -
             if category.parent_id.is_some() {
                 put(transaction, &category).await?;
             }
+            let details = json!({ "slug": category.slug, "parentId": category.parent_id });
+            audit::record(transaction, caller, "category.created", subject(category.id), details).await?;
             once.answer(transaction, Some(caller), StatusCode::CREATED, &category).await
         })
         .await
@@ -86,6 +94,8 @@ pub(crate) async fn update(caller: &Caller, id: CategoryId, change: CategoryChan
                 repository::set_renamed(transaction, id).await?;
                 repository::relabel(transaction, id, RELABELLED_AT_ONCE).await?;
             }
+            let details = json!({ "name": category.name, "slug": category.slug, "parentId": category.parent_id });
+            audit::record(transaction, caller, "category.updated", subject(id), details).await?;
             Ok(category)
         })
         .await
@@ -117,7 +127,8 @@ pub(crate) async fn remove(caller: &Caller, id: CategoryId) -> Result<()> {
                 let detail = "it has categories or products: move them first".to_owned();
                 return Err(Error::Conflict("category-not-empty", detail));
             }
-            Ok(repository::delete(transaction, id).await?)
+            repository::delete(transaction, id).await?;
+            audit::record(transaction, caller, "category.deleted", subject(id), json!({})).await
         })
         .await
 }

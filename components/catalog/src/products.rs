@@ -7,9 +7,9 @@ use model::{
     CategoryId, Currency, ProductId, ProductStatus, Timestamp,
     event::{ProductCreated, ProductDeleted, ProductUpdated},
 };
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use store::{Durability, Transaction};
-use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, Viewer, WrittenJson};
+use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, Viewer, WrittenJson, audit};
 
 use crate::{
     DATABASE, NAME,
@@ -147,6 +147,16 @@ async fn permitted(viewer: &Viewer, filter: Filter) -> Result<Filter> {
     }
 }
 
+/// What a product is called in the audit log.
+pub(crate) fn subject(id: ProductId) -> String {
+    format!("product/{id}")
+}
+
+/// What the audit log says of a change of somebody else's product.
+pub(crate) fn details(product: &Product) -> serde_json::Value {
+    json!({ "supplierId": product.supplier_id, "price": product.price, "status": product.status })
+}
+
 /// Changes what the catalog says of a product. Suppliers change their own, admins all.
 pub(crate) async fn update(caller: &Caller, id: ProductId, change: ProductChange) -> Result<WrittenJson> {
     caller.must_sell()?;
@@ -160,6 +170,9 @@ pub(crate) async fn update(caller: &Caller, id: ProductId, change: ProductChange
             }
             let stored = repository::update(transaction, &[&product]).await;
             let json = stored.map_err(|error| refusal(error, &product))?.pop().ok_or(NO_PRODUCT)?;
+            if product.supplier_id != caller.user_id {
+                audit::record(transaction, caller, "product.updated", subject(id), details(&product)).await?;
+            }
             events::emit(transaction, NAME, &updated(product, stock_change)).await?;
             Ok(WrittenJson(json))
         })
@@ -171,8 +184,11 @@ pub(crate) async fn delete(caller: &Caller, id: ProductId) -> Result<()> {
     caller.must_sell()?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            owned(caller, repository::find_in(transaction, id).await?)?;
+            let Stored { product, .. } = owned(caller, repository::find_in(transaction, id).await?)?;
             repository::delete(transaction, id, Timestamp::now()).await?;
+            if product.supplier_id != caller.user_id {
+                audit::record(transaction, caller, "product.deleted", subject(id), details(&product)).await?;
+            }
             events::emit(transaction, NAME, &ProductDeleted { product_id: id }).await?;
             Ok(())
         })

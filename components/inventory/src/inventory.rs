@@ -6,9 +6,10 @@ use model::{
     event::{StockChanged, StockLow},
 };
 use serde::Serialize;
+use serde_json::json;
 use store::{Durability, Transaction};
 use utoipa::ToSchema;
-use web::{Answer, Caller, Error, Once, Page, PageQuery, Result};
+use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, audit};
 
 use crate::{
     DATABASE, Inventory,
@@ -87,6 +88,11 @@ pub(crate) struct Check {
 
 pub(crate) const NOT_FOUND: Error = Error::not_found("inventory record");
 
+/// What a product's stock is called in the audit log.
+fn subject(product_id: ProductId) -> String {
+    format!("stock/{product_id}")
+}
+
 /// The record, when its product is the caller's: those of others are not there for a supplier. Which of them are for
 /// sale, and therefore no secret, only the catalog knows.
 fn owned(caller: &Caller, found: Option<Record>) -> Result<Record> {
@@ -151,6 +157,8 @@ pub(crate) async fn create(
                 let detail = "this product has an inventory record: adjust it".to_owned();
                 return Err(Error::Conflict("inventory-exists", detail));
             };
+            let details = json!({ "quantity": quantity, "threshold": new.threshold });
+            audit::record(transaction, caller, "stock.created", subject(product_id), details).await?;
             once.answer(transaction, Some(caller), StatusCode::CREATED, &StockView::from(record)).await
         })
         .await
@@ -259,6 +267,8 @@ pub(crate) async fn adjust_once(
             let before = owned(caller, repository::find_in(transaction, product_id).await?)?;
             let after = adjusted(transaction, before, Adjustment::By(delta), Some(reason)).await?;
             warn(transaction, &[(before, after)]).await?;
+            let details = json!({ "delta": delta, "onHand": after.on_hand });
+            audit::record(transaction, caller, "stock.adjusted", subject(product_id), details).await?;
             once.answer(transaction, Some(caller), StatusCode::OK, &StockView::from(after)).await
         })
         .await
@@ -286,6 +296,10 @@ pub(crate) async fn update(
             }
             // One change, whatever it is made of: a record that is not low afterwards never was.
             warn(transaction, &[(before, after)]).await?;
+            if (before.on_hand, before.threshold) != (after.on_hand, after.threshold) {
+                let details = json!({ "onHand": on_hand, "threshold": threshold });
+                audit::record(transaction, caller, "stock.updated", subject(product_id), details).await?;
+            }
             Ok(after.into())
         })
         .await

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use http::StatusCode;
 use model::{OrderId, Timestamp, event::OrderedItem};
 use serde::Serialize;
+use serde_json::json;
 use store::{Durability, Transaction};
 use utoipa::ToSchema;
-use web::{Answer, Caller, Error, Once, Result};
+use web::{Answer, Caller, Error, Once, Result, audit};
 
 use crate::{
     DATABASE,
@@ -131,9 +132,16 @@ pub(crate) async fn reserve(
                 Err(error) => return Err(error),
             };
             let reservation = repository::reservation_by_id(transaction, id).await?.ok_or(NOT_FOUND)?;
+            let details = json!({ "items": reservation.lines });
+            audit::record(transaction, caller, "reservation.held", subject(id), details).await?;
             once.answer(transaction, Some(caller), StatusCode::CREATED, &ReservationView::from(reservation)).await
         })
         .await
+}
+
+/// What a reservation is called in the audit log.
+fn subject(id: i64) -> String {
+    format!("reservation/{id}")
 }
 
 const NO_RESERVATION: Error = Error::not_found("reservation");
@@ -166,6 +174,7 @@ pub(crate) async fn release(caller: &Caller, reservation_id: i64) -> Result<Rese
             if reservation.status == "held" {
                 end(transaction, &reservation, Kind::Released, "released", None).await?;
                 reservation.status = "released".into();
+                audit::record(transaction, caller, "reservation.released", subject(reservation_id), json!({})).await?;
             }
             Ok(reservation.into())
         })

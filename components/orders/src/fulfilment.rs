@@ -10,7 +10,7 @@ use web::{Caller, Error, Result};
 use crate::{
     DATABASE,
     order::{self, Step},
-    orders::{self, OrderView, announce, unchanged},
+    orders::{self, OrderView, announce, record_status, unchanged},
     repository::{self, Order},
 };
 
@@ -38,6 +38,7 @@ pub(crate) async fn set_status(
                         order.tracking = Some(tracking.to_owned());
                     }
                     tell(transaction, step, &order).await?;
+                    record_status(transaction, caller, &order).await?;
                     Ok(order.into())
                 }
                 None => unchanged(transaction, id, status, NOT_ALLOWED).await,

@@ -8,10 +8,10 @@ use model::{
     event::{DiscountReleased, Event, OrderCancelled},
 };
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use store::{Durability, Transaction};
 use utoipa::ToSchema;
-use web::{Caller, Cursor, Error, Page, PageQuery, Result, Service, variable};
+use web::{Caller, Error, Page, PageQuery, Result, Service, audit, variable};
 
 use crate::{
     DATABASE, Orders,
@@ -118,7 +118,7 @@ thread_local! {
 
 /// Reads how long an order may stay unpaid.
 pub(crate) async fn read_timeout() -> Result<()> {
-    TIMEOUT.set(Duration::from_millis(variable::parsed("order_timeout_ms", 900_000).await?));
+    TIMEOUT.set(Duration::from_millis(variable::limit(Orders::NAME, "order_timeout_ms").await?));
     Ok(())
 }
 
@@ -159,15 +159,8 @@ pub(crate) async fn list(caller: &Caller, mut filter: Filter, query: &PageQuery)
     if !caller.role.administers() && *filter.user_id.get_or_insert(caller.user_id) != caller.user_id {
         return Err(Error::Forbidden("only admins see the orders of others"));
     }
-    let limit = usize::try_from(query.limit()).unwrap_or(usize::MAX);
-    let (mut orders, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
-    let more = orders.len() > limit;
-    orders.truncate(limit);
-    let last = if more { orders.last().map(Place::of) } else { looked_until };
-    Ok(Page {
-        items: orders.into_iter().map(OrderView::from).collect(),
-        next_cursor: last.map(|place| Cursor::encode(&place)).transpose()?,
-    })
+    let (orders, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
+    Ok(Page::looked(orders, query.limit(), looked_until, Place::of)?.map(OrderView::from))
 }
 
 pub(crate) async fn list_of_user(
@@ -197,6 +190,17 @@ pub(crate) async fn history(caller: &Caller, id: OrderId) -> Result<Vec<Entry>> 
     repository::history(&DATABASE, id).await
 }
 
+/// Writes down, if an admin does it, that an order has come to its present state.
+pub(crate) async fn record_status(transaction: &Transaction, caller: &Caller, order: &Order) -> Result<()> {
+    let details = json!({ "userId": order.user_id });
+    audit::record(transaction, caller, &format!("order.{}", order.status), subject(order.id), details).await
+}
+
+/// What an order is called in the audit log.
+pub(crate) fn subject(id: OrderId) -> String {
+    format!("order/{id}")
+}
+
 /// Calls an order off. What it holds is released, what was paid is refunded, by event. Again changes nothing.
 pub(crate) async fn cancel(caller: &Caller, id: OrderId, reason: Option<&str>) -> Result<OrderView> {
     visible(caller, id).await?;
@@ -206,6 +210,7 @@ pub(crate) async fn cancel(caller: &Caller, id: OrderId, reason: Option<&str>) -
             match repository::advance(transaction, id, Step::Cancel, Some(reason), Timestamp::now()).await? {
                 Some(order) => {
                     announce_end(transaction, &order, &cancelled(&order)).await?;
+                    record_status(transaction, caller, &order).await?;
                     Ok(order.into())
                 }
                 None => unchanged(transaction, id, OrderStatus::Cancelled, "not-cancellable").await,

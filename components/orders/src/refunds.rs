@@ -6,15 +6,16 @@ use model::{
     event::{Event, ItemsRestocked, OrderedItem, PaymentRefunded, RefundFailed, RefundRequested},
 };
 use serde::Serialize;
+use serde_json::json;
 use store::{Durability, Transaction};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Result, Service};
+use web::{Answer, Caller, Error, Once, Result, Service, audit};
 
 use crate::{
     DATABASE, Orders,
     order::{self, Claim, NotRefundable, Past, REFUNDABLE, Sold},
-    orders::{NOT_FOUND, visible},
+    orders::{NOT_FOUND, subject, visible},
     repository::{
         self, Order,
         refunds::{self, FAILED, NewRefund, PENDING, Refund, SUCCEEDED},
@@ -88,6 +89,8 @@ pub(crate) async fn refund(
             let amount = worth(transaction, &order, claim).await?;
             let refund = promise(transaction, &order, claim, amount, reason).await?;
             let view = RefundView::of(refund, order.currency);
+            let details = json!({ "refundId": view.id, "amount": amount, "restock": claim.restock });
+            audit::record(transaction, caller, "order.refunded", subject(id), details).await?;
             once.answer(transaction, Some(caller), StatusCode::CREATED, &view).await
         })
         .await

@@ -5,16 +5,20 @@ use std::time::Duration;
 use http::StatusCode;
 use model::{Currency, Money, OrderId, OrderStatus, PaymentId, PaymentOperation, PaymentStatus, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Durability, Transaction};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Result, client};
+use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, audit, client};
 
 use crate::{
     DATABASE, charges,
     payment::{GRACE, Wish, wish},
     refunds::{self, RefundView},
-    repository::{self, Known, NewPayment, PayableOrder, Payment},
+    repository::{
+        self, Known, NewPayment, PayableOrder, Payment,
+        list::{self, Filter, Place},
+    },
 };
 
 /// How long a repeated request waits for the first one to end.
@@ -43,35 +47,59 @@ pub(crate) struct PaymentView {
     amount: Money,
     currency: Currency,
     refunded_amount: Money,
-    refunds: Vec<RefundView>,
+    /// Not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunds: Option<Vec<RefundView>>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
 const NOT_FOUND: Error = Error::not_found("payment");
 
+/// What a payment is called in the audit log.
+pub(crate) fn subject(id: PaymentId) -> String {
+    format!("payment/{id}")
+}
+
 /// What the provider is being asked about a payment.
 fn out(payment: &Payment) -> Option<PaymentOperation> {
     payment.check_at.map(|_| payment.operation)
 }
 
+impl From<Payment> for PaymentView {
+    fn from(payment: Payment) -> Self {
+        let pending_operation = out(&payment).filter(|_| payment.status == PaymentStatus::Authorized);
+        Self {
+            id: payment.id,
+            order_id: payment.order_id,
+            user_id: payment.user_id,
+            status: payment.status,
+            reason: payment.reason,
+            pending_operation,
+            amount: payment.amount,
+            currency: payment.currency,
+            refunded_amount: payment.refunded,
+            refunds: None,
+            created_at: payment.created_at,
+            updated_at: payment.updated_at,
+        }
+    }
+}
+
 async fn view(payment: Payment) -> Result<PaymentView> {
     let refunds = repository::refunds_of(&DATABASE, payment.id).await?;
-    let pending_operation = out(&payment).filter(|_| payment.status == PaymentStatus::Authorized);
-    Ok(PaymentView {
-        id: payment.id,
-        order_id: payment.order_id,
-        user_id: payment.user_id,
-        status: payment.status,
-        reason: payment.reason,
-        pending_operation,
-        amount: payment.amount,
-        currency: payment.currency,
-        refunded_amount: payment.refunded,
-        refunds: refunds.into_iter().map(|refund| RefundView::of(refund, payment.currency)).collect(),
-        created_at: payment.created_at,
-        updated_at: payment.updated_at,
-    })
+    let currency = payment.currency;
+    let refunds = refunds.into_iter().map(|refund| RefundView::of(refund, currency)).collect();
+    Ok(PaymentView { refunds: Some(refunds), ..payment.into() })
+}
+
+/// Everybody's payments for admins, their own for others; the newest first.
+pub(crate) async fn list(caller: &Caller, mut filter: Filter, query: &PageQuery) -> Result<Page<PaymentView>> {
+    if !caller.role.administers() && *filter.user_id.get_or_insert(caller.user_id) != caller.user_id {
+        return Err(Error::Forbidden("only admins see the payments of others"));
+    }
+    let (payments, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
+    Ok(Page::looked(payments, query.limit(), looked_until, Place::of)?.map(PaymentView::from))
 }
 
 pub(crate) async fn get(caller: &Caller, id: PaymentId) -> Result<PaymentView> {
@@ -120,6 +148,10 @@ pub(crate) async fn pay(
                         Some(answer) => Ok(answer),
                         None => {
                             let id = begin(transaction, order_id, &order, token, operation).await?;
+                            if order.user_id != caller.user_id {
+                                let details = json!({ "orderId": order_id, "userId": order.user_id });
+                                audit::record(transaction, caller, "payment.created", subject(id), details).await?;
+                            }
                             once.answer(transaction, Some(caller), StatusCode::CREATED, &Begun { id }).await
                         }
                     }
@@ -179,17 +211,23 @@ async fn wait_for_twin(id: PaymentId) -> Result<()> {
 }
 
 /// Takes the money that is held. Again changes nothing.
-pub(crate) async fn capture(id: PaymentId) -> Result<PaymentView> {
-    operate(id, PaymentOperation::Capture, "not-capturable").await
+pub(crate) async fn capture(caller: &Caller, id: PaymentId) -> Result<PaymentView> {
+    operate(caller, id, PaymentOperation::Capture, "not-capturable").await
 }
 
 /// Lets go the money that is held: its order fails. Again changes nothing.
-pub(crate) async fn void(id: PaymentId) -> Result<PaymentView> {
-    operate(id, PaymentOperation::Void, "not-voidable").await
+pub(crate) async fn void(caller: &Caller, id: PaymentId) -> Result<PaymentView> {
+    operate(caller, id, PaymentOperation::Void, "not-voidable").await
 }
 
 /// Captures or voids, once: of requests that come at the same time one asks the provider, and the others wait for it.
-async fn operate(id: PaymentId, operation: PaymentOperation, refused: &'static str) -> Result<PaymentView> {
+async fn operate(
+    caller: &Caller,
+    id: PaymentId,
+    operation: PaymentOperation,
+    refused: &'static str,
+) -> Result<PaymentView> {
+    caller.must_administer()?;
     let begun = DATABASE
         .transaction(Durability::Durable, async |transaction| {
             let payment = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
@@ -207,6 +245,10 @@ async fn operate(id: PaymentId, operation: PaymentOperation, refused: &'static s
                 Wish::New => repository::operate(transaction, id, operation, now.after(GRACE), now).await?,
                 _ => None,
             };
+            if ours.is_some() {
+                let details = json!({ "orderId": payment.order_id, "amount": payment.amount });
+                audit::record(transaction, caller, &format!("payment.{operation}"), subject(id), details).await?;
+            }
             Ok((wish, ours))
         })
         .await?;

@@ -6,14 +6,16 @@ use model::{
     event::{PaymentRefunded, RefundFailed, RefundRequested},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Durability, Transaction};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Result, Service};
+use web::{Answer, Caller, Error, Once, Result, Service, audit};
 
 use crate::{
     DATABASE, Payments, charges, ledger,
     payment::{GRACE, NotRefundable, ask_again_after, give_back_again_after, refundable},
+    payments::subject,
     provider::{self, Outcome, RefundRequest, RefundState},
     repository::{self, Ending, NewRefund, Payment, Refund},
 };
@@ -86,6 +88,8 @@ pub(crate) async fn refund(
                     Error::Conflict("refund-too-large", format!("{left} {} are left", payment.currency))
                 }
             })?;
+            let details = json!({ "refundId": refund.id, "amount": refund.amount, "orderId": payment.order_id });
+            audit::record(transaction, caller, "payment.refunded", subject(id), details).await?;
             once.answer(transaction, Some(caller), StatusCode::CREATED, &Begun { id: refund.id }).await
         })
         .await?;

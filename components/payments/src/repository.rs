@@ -1,6 +1,7 @@
 //! SQL of payments.
 
 pub(crate) mod ledger;
+pub(crate) mod list;
 mod refunds;
 
 use model::{Currency, Money, OrderId, PaymentId, PaymentOperation, PaymentStatus, Timestamp, UserId};

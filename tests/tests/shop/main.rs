@@ -4,14 +4,17 @@
 
 mod accounts;
 mod addresses;
+mod admin;
 mod anything;
 mod audit;
+mod audit_log;
 mod authorizations;
 mod batches;
 mod bulk;
 mod carts;
 mod categories;
 mod checkout;
+mod config;
 mod crash;
 mod deadlines;
 mod deploy;
@@ -29,6 +32,7 @@ mod ledger;
 mod order_lists;
 mod order_refunds;
 mod orders;
+mod payment_lists;
 mod payments;
 mod people;
 mod placements;

@@ -1,9 +1,11 @@
 //! Who may do what: every operation, by everybody. The rows are beside this file, a file for each service.
 
 mod accounts;
+mod admin;
 mod carts;
 mod cast;
 mod catalog;
+mod config;
 mod documents;
 mod gateway;
 mod inventory;
@@ -109,6 +111,8 @@ fn delete(path: &'static str, outcome: Outcome) -> Row {
 fn rows() -> impl Iterator<Item = Row> {
     let services = [
         gateway::rows(),
+        config::rows(),
+        admin::rows(),
         catalog::rows(),
         inventory::rows(),
         carts::rows(),

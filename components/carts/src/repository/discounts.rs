@@ -92,9 +92,9 @@ pub(crate) async fn update(transaction: &Transaction, discount: &Discount) -> Re
 }
 
 /// True when there was one.
-pub(crate) async fn delete(database: &Database, code: &Code) -> Result<bool> {
+pub(crate) async fn delete(transaction: &Transaction, code: &Code) -> Result<bool> {
     let delete = "DELETE FROM discounts WHERE code = $1 RETURNING id";
-    Ok(!database.execute(Durability::Durable, delete, params![code.as_str()]).await?.is_empty())
+    Ok(transaction.query_one(delete, params![code.as_str()]).await?.is_some())
 }
 
 /// A use of a code.

@@ -8,6 +8,7 @@ use super::{v1, webhooks};
 #[derive(OpenApi)]
 #[openapi(
     paths(
+        v1::list,
         v1::pay,
         v1::get,
         v1::get_by_order,

@@ -2,7 +2,7 @@
 
 use axum::{Router, routing::MethodRouter};
 use garde::Validate;
-use model::{Money, OrderId, PaymentId, PaymentOperation};
+use model::{Money, OrderId, PaymentId, PaymentOperation, UserId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use web::{Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Submitted, openapi::IdempotencyKey};
@@ -11,11 +11,12 @@ use crate::{
     ledger::{self, Entry},
     payments::{self, PaymentView},
     refunds::{self, RefundView},
+    repository::list::Filter,
 };
 
 pub(crate) fn routes() -> Router {
     let at = |path: &str, methods: MethodRouter| Router::new().route(&format!("/api/v1/payments{path}"), methods);
-    at("", web::post(pay))
+    at("", web::get(list).merge(web::post(pay)))
         .merge(at("/{id}", web::get(get)))
         .merge(at("/{id}/capture", web::post(capture)))
         .merge(at("/{id}/void", web::post(void)))
@@ -66,6 +67,72 @@ async fn pay(caller: Caller, Submitted { body, once }: Submitted<Pay>) -> Result
     payments::pay(&caller, &once, OrderId(body.order_id), &body.token, operation).await
 }
 
+/// What a list of payments is narrowed to; what is empty is as good as absent.
+#[derive(Default, Deserialize, Validate, IntoParams)]
+#[serde(rename_all = "camelCase", default)]
+#[into_params(parameter_in = Query)]
+struct Narrowed {
+    /// Only payments in this state.
+    #[garde(skip)]
+    #[param(value_type = Option<model::PaymentStatus>)]
+    status: String,
+    /// Only the one of this order.
+    #[garde(skip)]
+    #[param(value_type = Option<OrderId>)]
+    order_id: String,
+    /// Only of this user's orders; of others only admins may ask.
+    #[garde(skip)]
+    #[param(value_type = Option<UserId>)]
+    user_id: String,
+    /// Made then or later: RFC 3339, or a date.
+    #[garde(skip)]
+    #[param(value_type = Option<String>, example = "2026-11-23")]
+    from: String,
+    /// Made before: RFC 3339, or a date.
+    #[garde(skip)]
+    #[param(value_type = Option<String>, example = "2026-11-24T08:00:00Z")]
+    to: String,
+    /// Only payments of so much or more.
+    #[garde(skip)]
+    #[param(value_type = Option<Money>)]
+    min_amount: String,
+    /// Only payments of so much or less.
+    #[garde(skip)]
+    #[param(value_type = Option<Money>)]
+    max_amount: String,
+}
+
+impl Narrowed {
+    fn filter(&self) -> Result<Filter> {
+        Ok(Filter {
+            order_id: web::parsed("orderId", &self.order_id)?.map(OrderId),
+            user_id: web::parsed("userId", &self.user_id)?.map(UserId),
+            status: web::parsed("status", &self.status)?,
+            from: web::parsed("from", &self.from)?,
+            to: web::parsed("to", &self.to)?,
+            min_amount: web::parsed("minAmount", &self.min_amount)?,
+            max_amount: web::parsed("maxAmount", &self.max_amount)?,
+        })
+    }
+}
+
+/// Payments, newest first: own ones; admins see all.
+#[utoipa::path(
+    get,
+    path = "/api/v1/payments",
+    operation_id = "listPayments",
+    params(PageQuery, Narrowed),
+    responses((status = 200, body = Page<PaymentView>), (status = 403)),
+    security(("bearer" = []))
+)]
+async fn list(
+    caller: Caller,
+    Query(page): Query<PageQuery>,
+    Query(narrowed): Query<Narrowed>,
+) -> Result<Json<Page<PaymentView>>> {
+    Ok(Json(payments::list(&caller, narrowed.filter()?, &page).await?))
+}
+
 /// Takes the money that is held. Again changes nothing.
 #[utoipa::path(
     post,
@@ -76,8 +143,7 @@ async fn pay(caller: Caller, Submitted { body, once }: Submitted<Pay>) -> Result
     security(("bearer" = ["admin"]))
 )]
 async fn capture(caller: Caller, Path(id): Path<i64>) -> Result<Json<PaymentView>> {
-    caller.must_administer()?;
-    Ok(Json(payments::capture(PaymentId(id)).await?))
+    Ok(Json(payments::capture(&caller, PaymentId(id)).await?))
 }
 
 /// Lets go the money that is held, and with it the order. Again changes nothing.
@@ -90,8 +156,7 @@ async fn capture(caller: Caller, Path(id): Path<i64>) -> Result<Json<PaymentView
     security(("bearer" = ["admin"]))
 )]
 async fn void(caller: Caller, Path(id): Path<i64>) -> Result<Json<PaymentView>> {
-    caller.must_administer()?;
-    Ok(Json(payments::void(PaymentId(id)).await?))
+    Ok(Json(payments::void(&caller, PaymentId(id)).await?))
 }
 
 /// One payment, for its owner and for admins; 404 for everybody else.

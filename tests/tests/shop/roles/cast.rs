@@ -105,6 +105,9 @@ impl Cast {
                 self.add("owner", "/payments", &body).await
             }
             "provider" => json!("sandbox"),
+            // What has a configuration, and one of its profiles.
+            "service" => json!("orders"),
+            "profile" => json!("default"),
             other => panic!("nobody knows what {{{other}}} is"),
         }
     }

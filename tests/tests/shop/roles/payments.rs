@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::{ADMIN, OWNER, Row, created, get, post};
+use super::{ADMIN, OWNER, Row, SIGNED_IN, created, get, post};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
+        get("/payments", SIGNED_IN),
         post("/payments", OWNER.map(created)).json(&json!({ "orderId": "{order}", "token": "tok_visa" })),
         get("/payments/{payment}", OWNER),
         get("/payments/order/{paid}", OWNER),

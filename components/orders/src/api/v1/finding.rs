@@ -1,13 +1,11 @@
 //! Orders are listed and looked at, with what happened to them.
 
-use std::{fmt::Display, str::FromStr};
-
 use axum::Router;
 use garde::Validate;
 use model::{Money, OrderId, OrderStatus, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Caller, Error, Json, Page, PageQuery, Path, Query, Result};
+use web::{Caller, Json, Page, PageQuery, Path, Query, Result};
 
 use crate::{
     orders::{self, OrderView},
@@ -59,24 +57,16 @@ struct Narrowed {
     max_total: String,
 }
 
-/// A parameter as what it stands for; 422 that names it when it stands for nothing.
-fn parsed<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<Option<T>> {
-    match text.trim() {
-        "" => Ok(None),
-        text => text.parse::<T>().map(Some).map_err(|error| Error::invalid(field, error.to_string())),
-    }
-}
-
 impl Narrowed {
     fn filter(&self) -> Result<Filter> {
         Ok(Filter {
             number: Some(self.number.trim()).filter(|number| !number.is_empty()).map(ToOwned::to_owned),
-            user_id: parsed("userId", &self.user_id)?.map(UserId),
-            status: parsed("status", &self.status)?,
-            from: parsed("from", &self.from)?,
-            to: parsed("to", &self.to)?,
-            min_total: parsed("minTotal", &self.min_total)?,
-            max_total: parsed("maxTotal", &self.max_total)?,
+            user_id: web::parsed("userId", &self.user_id)?.map(UserId),
+            status: web::parsed("status", &self.status)?,
+            from: web::parsed("from", &self.from)?,
+            to: web::parsed("to", &self.to)?,
+            min_total: web::parsed("minTotal", &self.min_total)?,
+            max_total: web::parsed("maxTotal", &self.max_total)?,
         })
     }
 }

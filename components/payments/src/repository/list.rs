@@ -1,0 +1,142 @@
+//! SQL of lists: each filter stands on an index, and all of them sort by (created_at, id), the newest first.
+
+use model::{Money, OrderId, PaymentStatus, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use store::{Conditions, Database};
+use web::Result;
+
+use super::{PAYMENT, Payment};
+
+/// What a list is about; everything that is set must hold.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Filter {
+    pub(crate) order_id: Option<OrderId>,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) status: Option<PaymentStatus>,
+    /// Made then or later.
+    pub(crate) from: Option<Timestamp>,
+    /// Made before.
+    pub(crate) to: Option<Timestamp>,
+    /// Between these, both included.
+    pub(crate) min_amount: Option<Money>,
+    pub(crate) max_amount: Option<Money>,
+}
+
+/// The place of a payment in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place(i64, i64);
+
+impl Place {
+    pub(crate) fn of(payment: &Payment) -> Self {
+        Self(payment.created_at.0, payment.id.0)
+    }
+}
+
+impl Filter {
+    /// What an index finds. One at a time: an order has one payment, and a customer fewer than a state.
+    fn indexed(&self, before: Option<Place>) -> Conditions {
+        let mut conditions = Conditions::default();
+        if let Some(order_id) = self.order_id {
+            conditions.add("order_id =", order_id.0);
+        } else if let Some(user_id) = self.user_id {
+            conditions.add("user_id =", user_id.0);
+        } else if let Some(status) = self.status {
+            conditions.add("status =", status.as_str());
+        }
+        conditions.add_some("created_at >=", self.from.map(|from| from.0));
+        conditions.add_some("created_at <", self.to.map(|to| to.0));
+        if let Some(before) = before {
+            conditions.add_place("(created_at, id) <", (before.0, before.1));
+        }
+        conditions
+    }
+
+    /// What must be looked at row by row.
+    fn others(&self, mut conditions: Conditions) -> Conditions {
+        // Expressions keep the engine from another index than that of the order or the customer.
+        if self.order_id.is_some() {
+            conditions.add_some("user_id + 0 =", self.user_id.map(|user_id| user_id.0));
+        }
+        if self.order_id.is_some() || self.user_id.is_some() {
+            conditions.add_some("status || '' =", self.status.map(PaymentStatus::as_str));
+        }
+        conditions.add_some("amount >=", self.min_amount.map(Money::minor));
+        conditions.add_some("amount <=", self.max_amount.map(Money::minor));
+        conditions
+    }
+
+    /// Whether few of many rows may be what is looked for.
+    fn is_sparse(&self) -> bool {
+        let amount = self.min_amount.is_some() || self.max_amount.is_some();
+        self.order_id.is_none() && (amount || self.user_id.is_some() && self.status.is_some())
+    }
+}
+
+/// How far a page looks for rows that few may be like.
+const WINDOW: u32 = 1000;
+
+/// Up to `limit` payments, and, when the look ended before the list did, the place where it ended.
+pub(crate) async fn list(
+    database: &Database,
+    filter: &Filter,
+    before: Option<Place>,
+    limit: u32,
+) -> Result<(Vec<Payment>, Option<Place>)> {
+    let mut conditions = filter.indexed(before);
+    let mut floor = None;
+    if filter.is_sparse() {
+        floor = conditions.floor(database, "payments", WINDOW).await?;
+        if let Some(floor) = floor {
+            conditions.add_place("(created_at, id) >=", floor);
+        }
+    }
+    let conditions = filter.others(conditions);
+    let list = statement(&conditions, limit);
+    let rows = database.query(&list, conditions.values()).await?;
+    Ok((rows.into_iter().map(Payment::read).collect::<Result<_>>()?, floor.map(|(at, id)| Place(at, id))))
+}
+
+fn statement(conditions: &Conditions, limit: u32) -> String {
+    let wanted = conditions.sql();
+    format!("SELECT {PAYMENT} FROM payments WHERE {wanted} ORDER BY created_at DESC, id DESC LIMIT {limit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_list_of_payments_is_sorted_or_goes_along_the_wrong_index() {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        database.execute_batch(crate::FILES.get_file("0001_payments.sql").unwrap().contents_utf8().unwrap()).unwrap();
+        let (now, money) = (Some(Timestamp(7)), Some(Money::from_minor(7)));
+        for place in 0..64 {
+            let has = |bit: u32| place & (1 << bit) != 0;
+            let filter = Filter {
+                order_id: has(0).then_some(OrderId(7)),
+                user_id: has(1).then_some(UserId(7)),
+                status: has(2).then_some(PaymentStatus::Failed),
+                from: now.filter(|_| has(3)),
+                to: now.filter(|_| has(4)),
+                min_amount: money.filter(|_| has(5)),
+                max_amount: money.filter(|_| has(5)),
+            };
+            let conditions = filter.others(filter.indexed(Some(Place(7, 7))));
+            let sql = statement(&conditions, 20);
+            let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            // Only the statement matters, not what its parameters are.
+            let (mut rows, mut steps) = (plan.raw_query(), Vec::new());
+            while let Some(row) = rows.next().unwrap() {
+                steps.push(row.get::<_, String>(3).unwrap());
+            }
+            let index = match (filter.order_id, filter.user_id, filter.status) {
+                (Some(_), ..) => "sqlite_autoindex_payments_1 (order_id=?",
+                (None, Some(_), _) => "payments_of_user (user_id=?",
+                (None, None, Some(_)) => "payments_by_status (status=?",
+                _ => "payments_by_age (created_at",
+            };
+            assert_eq!(steps.len(), 1, "{sql}: {steps:?}");
+            assert!(steps[0].starts_with("SEARCH payments USING") && steps[0].contains(index), "{sql}: {steps:?}");
+        }
+    }
+}
