@@ -1,6 +1,7 @@
 //! The promises, checked on the books of all services at once: of a shop at rest.
 
 mod carts;
+mod mails;
 mod orders;
 
 use std::collections::BTreeMap;
@@ -102,6 +103,7 @@ impl Shop {
         self.audit_stock(&mut findings, &orders);
         self.audit_money(&mut findings, &orders, allowed);
         self.audit_carts(&mut findings);
+        self.audit_mails(&mut findings, allowed);
         findings.0
     }
 

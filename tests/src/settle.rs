@@ -20,7 +20,8 @@ struct Pulse {
     undelivered: i64,
     /// Charges and refunds that are being sent for the first time.
     sending: i64,
-    /// Charges and refunds that the provider has not answered, refunds that are made again later; checkouts and uses of codes that orders have not.
+    /// Charges and refunds that the provider has not answered, refunds that are made again later; checkouts and uses of
+    /// codes that orders have not; mails that have not left the shop.
     unknown: i64,
     /// When each of all of these is due, in Unix milliseconds.
     due: Vec<i64>,
@@ -33,6 +34,7 @@ const MONEY: &str = "SELECT check_at, attempts FROM payments WHERE check_at IS N
      UNION ALL SELECT check_at, attempts + declined FROM refunds WHERE check_at IS NOT NULL";
 const PLACEMENTS: &str = "SELECT try_at, attempts FROM checkouts WHERE try_at IS NOT NULL \
      UNION ALL SELECT check_at, 1 FROM redemptions WHERE check_at IS NOT NULL AND status = 'held'";
+const MAILS: &str = "SELECT due_at, attempts FROM mails WHERE due_at IS NOT NULL ORDER BY id";
 const PROGRESS: &str = "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), (SELECT count(*) FROM inbox)";
 
 impl Shop {
@@ -132,7 +134,7 @@ impl Shop {
             pulse.due.extend(row[0].as_i64());
             pulse.trace.extend(row);
         }
-        for row in self.query("carts", PLACEMENTS) {
+        for row in [self.query("carts", PLACEMENTS), self.query("notifications", MAILS)].concat() {
             pulse.unknown += 1;
             pulse.due.extend(row[0].as_i64());
             pulse.trace.extend(row);

@@ -70,6 +70,19 @@ pub(crate) async fn verify(caller: &Caller, id: UserId) -> Result<Verified> {
     Ok(Verified { id, email: user.email, username, role: user.role, status: user.status, valid, verified: valid })
 }
 
+/// How to write to somebody.
+#[derive(Serialize)]
+pub(crate) struct Reader {
+    email: String,
+    name: String,
+}
+
+/// How to write to the owner of an account, suspended or not.
+pub(crate) async fn reader(id: UserId) -> Result<Reader> {
+    let user = repository::users::by_id(&DATABASE, id).await?.ok_or(NO_USER)?.user;
+    Ok(Reader { email: user.email, name: user.profile.username })
+}
+
 /// Gives an account another role. Only admins may, and none to himself: so the last one cannot lock the shop. Access
 /// tokens keep the old role until they expire; the next refresh has the new one.
 pub(crate) async fn set_role(caller: &Caller, id: UserId, role: Role) -> Result<User> {

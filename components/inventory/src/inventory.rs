@@ -345,6 +345,7 @@ async fn warn(transaction: &Transaction, changed: &[(Record, Record)]) -> Result
         .filter(|(before, after)| !before.is_low() && after.is_low())
         .map(|(_, after)| StockLow {
             product_id: after.product_id,
+            supplier_id: after.supplier_id,
             available: after.available(),
             threshold: after.threshold,
         })

@@ -5,7 +5,7 @@ use model::{
     OrderId, Timestamp,
     event::{
         InventoryRejected, InventoryReserved, ItemsRestocked, OrderCancelled, OrderFailed, OrderPaid, OrderPlaced,
-        OrderReturned, ProductCreated, ProductDeleted, ProductUpdated,
+        OrderReturned, ProductCreated, ProductDeleted, ProductUpdated, SoldItem,
     },
 };
 use store::Transaction;
@@ -56,7 +56,8 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
 
 async fn order_placed(transaction: &Transaction, placed: &OrderPlaced) -> Result<()> {
     let order_id = placed.order_id;
-    match reservations::hold(transaction, Holder::Order(order_id), &placed.items).await? {
+    let items: Vec<_> = placed.items.iter().map(SoldItem::ordered).collect();
+    match reservations::hold(transaction, Holder::Order(order_id), &items).await? {
         Held::Yes(_) => events::emit(transaction, PRODUCER, &InventoryReserved { order_id }).await?,
         Held::No(reason) => events::emit(transaction, PRODUCER, &InventoryRejected { order_id, reason }).await?,
         Held::Before => {}

@@ -1,4 +1,5 @@
-//! Notifications: what the shop writes to people. It takes mails from the other services and keeps them.
+//! Notifications: what the shop writes to people. Events bring mails about; other services hand over those that carry a
+//! secret. They are sent after the commit that makes them, and kept for a while.
 
 mod api {
     #[cfg(test)]
@@ -6,10 +7,16 @@ mod api {
     pub(crate) mod internal;
     pub(crate) mod v1;
 }
+mod attempt;
+mod delivery;
+mod letter;
+mod locale;
 mod mail;
 mod mails;
 mod reactions;
 mod repository;
+mod sending;
+mod settings;
 
 use axum::Router;
 use events::Envelope;
@@ -38,7 +45,18 @@ impl web::Service for Notifications {
     }
 
     async fn tick() -> web::Result<()> {
-        repository::prune(model::Timestamp::now()).await
+        let now = model::Timestamp::now();
+        let chores = repository::chores(now).await?;
+        repository::prune(&chores, now).await?;
+        if chores.due {
+            // A mail API that is slow must not hold up the rest of the housekeeping.
+            spin_sdk::wasip3::spawn(sending::due());
+        }
+        Ok(())
+    }
+
+    async fn start() -> web::Result<()> {
+        settings::read().await
     }
 }
 

@@ -53,7 +53,8 @@ async fn tell(transaction: &Transaction, step: Step, order: &Order) -> Result<()
     let (order_id, user_id) = (order.id, order.user_id);
     match step {
         Step::Ship => {
-            let shipped = OrderShipped { order_id, user_id, tracking: order.tracking.clone() };
+            let (number, items) = (order.number(), order::sold(&order.lines()?));
+            let shipped = OrderShipped { order_id, number, user_id, items, tracking: order.tracking.clone() };
             announce(transaction, order, &shipped).await
         }
         Step::Deliver => announce(transaction, order, &OrderDelivered { order_id, user_id }).await,

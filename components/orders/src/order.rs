@@ -7,7 +7,7 @@ mod refund;
 
 use model::OrderStatus::{self, Cancelled, Delivered, Failed, Paid, Pending, Reserved, Returned, Shipped};
 
-pub(crate) use draft::{Draft, Line, Offer, Priced, Terms, TermsKind, Unplaceable, items};
+pub(crate) use draft::{Draft, Line, Offer, Priced, Terms, TermsKind, Unplaceable, items, sold};
 pub(crate) use number::{id as id_of_number, number};
 pub(crate) use refund::{Claim, NotRefundable, Past, Sold, claim};
 

@@ -86,7 +86,7 @@ impl From<Order> for OrderView {
     fn from(order: Order) -> Self {
         Self {
             id: order.id,
-            number: order::number(order.id, order.created_at),
+            number: order.number(),
             user_id: order.user_id,
             status: order.status,
             reason: order.reason,
@@ -178,11 +178,7 @@ pub(crate) async fn list_of_user(
 pub(crate) async fn get_by_number(caller: &Caller, number: &str) -> Result<OrderView> {
     let id = order::id_of_number(number).ok_or(NOT_FOUND)?;
     let order = visible(caller, id).await?;
-    if order::number(order.id, order.created_at).eq_ignore_ascii_case(number) {
-        Ok(order.into())
-    } else {
-        Err(NOT_FOUND)
-    }
+    if order.number().eq_ignore_ascii_case(number) { Ok(order.into()) } else { Err(NOT_FOUND) }
 }
 
 pub(crate) async fn history(caller: &Caller, id: OrderId) -> Result<Vec<Entry>> {
@@ -237,9 +233,11 @@ pub(crate) async fn unchanged(
 fn cancelled(order: &Order) -> OrderCancelled {
     OrderCancelled {
         order_id: order.id,
+        number: order.number(),
         user_id: order.user_id,
         reason: order.reason.clone().unwrap_or_default(),
         cancelled_at: order.updated_at,
+        paid: order.paid_at.is_some(),
     }
 }
 

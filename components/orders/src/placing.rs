@@ -12,7 +12,7 @@ use web::{Answer, Caller, Error, Once, Result, Service, client};
 
 use crate::{
     DATABASE, Orders,
-    order::{Draft, Line, Offer, Priced, Terms, Unplaceable},
+    order::{self, Draft, Line, Offer, Priced, Terms, Unplaceable},
     orders::{self, NOT_FOUND, OrderView, announce},
     pricing,
     repository::{
@@ -221,8 +221,13 @@ async fn place_in(transaction: &Transaction, wanted: &Placement, ready: &Ready) 
     }
     let placed = OrderPlaced {
         order_id: order.id,
+        number: order.number(),
         user_id: order.user_id,
-        items: ready.priced.items(),
+        items: order::sold(&ready.priced.lines),
+        subtotal: order.subtotal,
+        discount: order.discount,
+        shipping: order.shipping,
+        tax: order.tax,
         total: order.total,
         currency: order.currency,
     };

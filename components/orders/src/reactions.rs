@@ -16,7 +16,8 @@ use crate::{
     erasures,
     order::Step,
     orders::{announce, announce_end},
-    refunds, repository,
+    refunds,
+    repository::{self, Order},
 };
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
@@ -69,7 +70,8 @@ async fn payment_succeeded(transaction: &Transaction, succeeded: &PaymentSucceed
     let PaymentSucceeded { order_id, payment_id, .. } = *succeeded;
     match repository::advance(transaction, order_id, Step::Pay, None, now).await? {
         Some(order) => {
-            let event = OrderPaid { order_id, user_id: order.user_id, payment_id };
+            let Order { user_id, total, currency, .. } = order;
+            let event = OrderPaid { order_id, number: order.number(), user_id, payment_id, total, currency };
             announce(transaction, &order, &event).await
         }
         // Cancelled while the card was being charged: payments gives the money back when it hears of that.
@@ -81,7 +83,7 @@ async fn end(transaction: &Transaction, order_id: model::OrderId, step: Step, re
     match repository::advance(transaction, order_id, step, Some(reason), Timestamp::now()).await? {
         Some(order) => {
             let (user_id, key) = (order.user_id, order.placement_key);
-            let event = OrderFailed { order_id, user_id, reason: reason.to_owned(), key };
+            let event = OrderFailed { order_id, number: order.number(), user_id, reason: reason.to_owned(), key };
             announce_end(transaction, &order, &event).await
         }
         None => Ok(()),

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use model::{
     Currency, Money, OrderId, RefundId, Timestamp,
-    event::{Event, ItemsRestocked, OrderedItem, PaymentRefunded, RefundFailed, RefundRequested},
+    event::{Event, ItemsRestocked, OrderRefunded, OrderedItem, PaymentRefunded, RefundFailed, RefundRequested},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -197,7 +197,10 @@ pub(crate) async fn refunded(transaction: &Transaction, refunded: &PaymentRefund
     let order = refunds::end_promise(transaction, order_id, promised, amount, now).await?;
     let Some(order) = order else { return Ok(()) };
     let what = format!("{amount} {currency}");
-    repository::note(transaction, order_id, PaymentRefunded::TYPE, order.status, Some(&what), now).await
+    repository::note(transaction, order_id, PaymentRefunded::TYPE, order.status, Some(&what), now).await?;
+    let Order { user_id, refunded, total, .. } = order;
+    let event = OrderRefunded { order_id, number: order.number(), user_id, amount, refunded, total, currency };
+    Ok(events::emit(transaction, Orders::NAME, &event).await?)
 }
 
 fn made_by_payments<'a>(

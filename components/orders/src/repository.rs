@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Error, Result};
 
-use crate::order::{Line, Priced, Step};
+use crate::order::{self, Line, Priced, Step};
 
 /// An order. Lines and addresses are kept as the JSON they are shown as.
 #[derive(Debug)]
@@ -84,6 +84,11 @@ impl Order {
     /// Whether it ended before it was paid: what was counted for it counts no more.
     pub(crate) const fn ended_unpaid(&self) -> bool {
         self.paid_at.is_none() && self.status.is_final()
+    }
+
+    /// What people read out.
+    pub(crate) fn number(&self) -> String {
+        order::number(self.id, self.created_at)
     }
 
     /// What was ordered.

@@ -44,7 +44,7 @@ macro_rules! events {
 
 events! {
     /// Somebody has an account.
-    UserCreated = "USER_CREATED" => [], "user" / id {
+    UserCreated = "USER_CREATED" => ["notifications"], "user" / id {
         /// The account.
         id: UserId,
         /// How it wants to be called.
@@ -58,7 +58,7 @@ events! {
     }
 
     /// What an account says of itself, or what it may do, has changed: as it is now.
-    UserUpdated = "USER_UPDATED" => [], "user" / id {
+    UserUpdated = "USER_UPDATED" => ["notifications"], "user" / id {
         /// The account.
         id: UserId,
         /// How it wants to be called.
@@ -127,9 +127,11 @@ events! {
 
     /// No more pieces can be ordered than the seller wants to be warned of, and before there were more. Once for each
     /// time that happens.
-    StockLow = "STOCK_LOW" => [], "product" / product_id {
+    StockLow = "STOCK_LOW" => ["notifications"], "product" / product_id {
         /// The product.
         product_id: ProductId,
+        /// Whose product it is, when inventory knows.
+        supplier_id: Option<UserId>,
         /// Pieces that can be ordered now.
         available: i64,
         /// The seller's threshold.
@@ -137,16 +139,26 @@ events! {
     }
 
     /// A customer wants to buy.
-    OrderPlaced = "ORDER_PLACED" => ["inventory"], "order" / order_id {
+    OrderPlaced = "ORDER_PLACED" => ["inventory", "notifications"], "order" / order_id {
         /// The order.
         order_id: OrderId,
+        /// What people read out.
+        number: String,
         /// Who placed it.
         user_id: UserId,
         /// What it asks for.
-        items: Vec<OrderedItem>,
+        items: Vec<SoldItem>,
+        /// What the items cost.
+        subtotal: Money,
+        /// What a code takes off.
+        discount: Money,
+        /// What bringing it costs.
+        shipping: Money,
+        /// What comes on top.
+        tax: Money,
         /// What it costs.
         total: Money,
-        /// The currency of the total.
+        /// The currency of all of these.
         currency: Currency,
     }
 
@@ -245,19 +257,27 @@ events! {
     }
 
     /// The order is paid: its stock is sold.
-    OrderPaid = "ORDER_PAID" => ["inventory"], "order" / order_id {
+    OrderPaid = "ORDER_PAID" => ["inventory", "notifications"], "order" / order_id {
         /// The order.
         order_id: OrderId,
+        /// What people read out.
+        number: String,
         /// Who placed it.
         user_id: UserId,
         /// The payment.
         payment_id: PaymentId,
+        /// What was paid.
+        total: Money,
+        /// Its currency.
+        currency: Currency,
     }
 
     /// The order ended without stock or without money.
-    OrderFailed = "ORDER_FAILED" => ["carts", "inventory", "payments"], "order" / order_id {
+    OrderFailed = "ORDER_FAILED" => ["carts", "inventory", "notifications", "payments"], "order" / order_id {
         /// The order.
         order_id: OrderId,
+        /// What people read out.
+        number: String,
         /// Who placed it.
         user_id: UserId,
         /// Why, for people.
@@ -267,23 +287,31 @@ events! {
     }
 
     /// The order was called off: stock comes back, money goes back.
-    OrderCancelled = "ORDER_CANCELLED" => ["inventory", "payments"], "order" / order_id {
+    OrderCancelled = "ORDER_CANCELLED" => ["inventory", "notifications", "payments"], "order" / order_id {
         /// The order.
         order_id: OrderId,
+        /// What people read out.
+        number: String,
         /// Who placed it.
         user_id: UserId,
         /// Why, for people.
         reason: String,
         /// When.
         cancelled_at: Timestamp,
+        /// Whether it was paid: then the money goes back.
+        paid: bool,
     }
 
     /// The order is on its way to the customer.
-    OrderShipped = "ORDER_SHIPPED" => [], "order" / order_id {
+    OrderShipped = "ORDER_SHIPPED" => ["notifications"], "order" / order_id {
         /// The order.
         order_id: OrderId,
+        /// What people read out.
+        number: String,
         /// Who placed it.
         user_id: UserId,
+        /// What it asked for.
+        items: Vec<SoldItem>,
         /// The carrier's number or page, when the shop has one.
         tracking: Option<String>,
     }
@@ -328,6 +356,24 @@ events! {
         reason: String,
     }
 
+    /// Money of the order has gone back to the customer.
+    OrderRefunded = "ORDER_REFUNDED" => ["notifications"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// What people read out.
+        number: String,
+        /// Who placed it.
+        user_id: UserId,
+        /// What has gone back now.
+        amount: Money,
+        /// What has gone back so far, this included.
+        refunded: Money,
+        /// What was paid.
+        total: Money,
+        /// The currency of all of these.
+        currency: Currency,
+    }
+
     /// A discount code was used by this order.
     DiscountUsed = "DISCOUNT_USED" => ["carts"], "order" / order_id {
         /// The order.
@@ -342,6 +388,29 @@ events! {
         order_id: OrderId,
         /// The placement under which the code was redeemed.
         key: Uuid,
+    }
+}
+
+/// One line of an order as it was sold: what, how many, and at which price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SoldItem {
+    /// The product.
+    pub product_id: ProductId,
+    /// What it was called.
+    pub name: String,
+    /// The price of one.
+    pub unit_price: Money,
+    /// How many, at least 1.
+    pub quantity: u32,
+    /// The price of all of them, before any discount.
+    pub total: Money,
+}
+
+impl SoldItem {
+    /// Without the prices.
+    pub fn ordered(&self) -> OrderedItem {
+        OrderedItem { product_id: self.product_id, quantity: self.quantity }
     }
 }
 

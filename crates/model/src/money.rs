@@ -163,6 +163,9 @@ const OTHER_EXPONENTS: &[&str] = &[
 ];
 
 impl Currency {
+    /// The euro.
+    pub const EUR: Currency = Currency(*b"EUR");
+
     /// The three letters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -3,12 +3,12 @@
 use std::{fmt::Display, str::FromStr};
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
     response::{IntoResponse, Response},
 };
 use garde::Validate;
-use http::{StatusCode, header, request::Parts};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, FieldError};
@@ -93,6 +93,15 @@ impl FromRequest<()> for RawJson {
     async fn from_request(request: Request, state: &()) -> Result<Self, Error> {
         json_bytes(request, state).await.map(Self)
     }
+}
+
+/// The request with an empty JSON object for a body that is missing: for routes that need none.
+pub fn or_empty(mut request: Request) -> Request {
+    if !request.headers().contains_key(header::CONTENT_TYPE) {
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Body::from("{}");
+    }
+    request
 }
 
 /// The bytes of a body that calls itself JSON. Bodies have a limit, set where the router is built.

@@ -59,19 +59,30 @@ async fn send(service: &'static str, method: Method, path: &str, body: Bytes) ->
     }
     let request =
         request.body(Full::new(body)).map_err(|error| Error::Internal(format!("{service}{path}: {error}")))?;
-    let exchange = Box::pin(async {
-        let response = spin_sdk::http::send(request).await.map_err(|error| error.to_string())?;
-        let status = response.status();
-        let body =
-            Limited::new(response.into_body(), LONGEST_ANSWER).collect().await.map_err(|error| error.to_string())?;
-        Ok::<_, String>((status, body.to_bytes()))
-    });
-    match select(exchange, Box::pin(spin_sdk::time::sleep(PATIENCE))).await {
-        Either::Left((Ok(answer), _)) => Ok(answer),
-        Either::Left((Err(error), _)) => {
+    match exchange(request, PATIENCE, LONGEST_ANSWER).await {
+        Ok(response) => Ok((response.status(), response.into_body())),
+        Err(error) => {
             eprintln!("error: {service}{path}: {error}");
             Err(Error::Unavailable(service.into()))
         }
-        Either::Right(_) => Err(Error::Unavailable(service.into())),
+    }
+}
+
+/// Sends a request, to wherever it says, and reads the whole answer, of at most `longest` bytes, within `patience`. Says
+/// what is in the way otherwise; then nobody knows what has become of the request.
+pub async fn exchange(
+    request: http::Request<Full<Bytes>>,
+    patience: Duration,
+    longest: usize,
+) -> Result<http::Response<Bytes>, String> {
+    let exchange = Box::pin(async {
+        let response = spin_sdk::http::send(request).await.map_err(|error| error.to_string())?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, longest).collect().await.map_err(|error| error.to_string())?;
+        Ok(http::Response::from_parts(head, body.to_bytes()))
+    });
+    match select(exchange, Box::pin(spin_sdk::time::sleep(patience))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(format!("no answer within {} ms", patience.as_millis())),
     }
 }

@@ -20,7 +20,7 @@ pub mod variable;
 
 pub use after::after_commit;
 pub use auth::{Caller, Viewer};
-pub use body::{Form, Json, Path, Query, RawJson, WrittenJson, parsed};
+pub use body::{Form, Json, Path, Query, RawJson, WrittenJson, or_empty, parsed};
 pub use error::{Error, FieldError, Refusal};
 pub use handler::{delete, get, patch, post, put};
 pub use idempotency::{Answer, Once, Submitted};

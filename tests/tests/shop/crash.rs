@@ -19,6 +19,7 @@ use shop_tests::{Allow, Call, Customer, Script, Seen, Shop, ShopOptions, needs_b
 use crate::{refund_requests, webhooks};
 
 mod checkouts;
+mod mails;
 mod refunds;
 
 /// For one round: a request that an instance takes with it may take a minute to fail.

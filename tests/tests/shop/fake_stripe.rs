@@ -1,40 +1,13 @@
 //! A server that behaves as Stripe does, as far as `provider-stripe` asks it to, and has moods.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use http::{Method, request::Parts};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
 
-/// What becomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    /// It is carried out and answered.
-    Fine,
-    /// It is answered with a 500 and not carried out.
-    Failing,
-    /// It is carried out, and answered with a 500 all the same.
-    FailingAfterwards,
-    /// It is not carried out, and never answered.
-    Hanging,
-    /// It is carried out, and never answered.
-    HangingAfterwards,
-    /// It is not carried out, and the connection is closed.
-    Resetting,
-    /// It is carried out, and the connection is closed.
-    ResettingAfterwards,
-}
+pub use crate::local_server::Mood;
+use crate::local_server::{LocalServer, Work};
 
 /// A request that the server got.
 type Form = BTreeMap<String, String>;
@@ -47,133 +20,63 @@ struct Books {
     remembered: BTreeMap<String, (String, Form, (u16, Value))>,
 }
 
-/// A running server. It ends when it is dropped.
-pub struct FakeStripe {
-    address: SocketAddr,
-    state: Arc<State>,
-    serving: JoinHandle<()>,
-}
+/// What the server does with requests.
+#[derive(Default)]
+pub struct Stripe(Mutex<Books>);
 
-struct State {
-    mood: Mutex<Mood>,
-    books: Mutex<Books>,
-    requests: AtomicUsize,
-}
+/// A running server. It ends when it is dropped.
+pub type FakeStripe = LocalServer<Stripe>;
 
 /// The key that the server wants.
 pub const SECRET: &str = "sk_test_fake";
 
-impl FakeStripe {
-    pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let state =
-            Arc::new(State { mood: Mutex::new(Mood::Fine), books: Mutex::default(), requests: AtomicUsize::new(0) });
-        let shared = state.clone();
-        let serving = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = shared.clone();
-                let answer = service_fn(move |request| {
-                    let state = state.clone();
-                    async move { state.answer(request).await }
-                });
-                // That a client goes away, or is sent away, is what happens here.
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-            }
-        });
-        Self { address, state, serving }
-    }
+pub async fn start() -> FakeStripe {
+    LocalServer::start(Stripe::default()).await
+}
 
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    pub fn set_mood(&self, mood: Mood) {
-        *self.state.mood.lock().unwrap() = mood;
-    }
-
+impl Stripe {
     /// The bank sends back what has been given back so far.
     pub fn fail_refunds(&self) {
-        for refund in &mut self.state.books.lock().unwrap().refunds {
+        for refund in &mut self.0.lock().unwrap().refunds {
             refund["status"] = "failed".into();
             refund["failure_reason"] = "expired_or_canceled_card".into();
         }
     }
 
-    /// How many requests have come.
-    pub fn requests(&self) -> usize {
-        self.state.requests.load(Ordering::SeqCst)
-    }
-
     /// The books in the words of the sandbox provider: one entry for each intent and each refund that moved something.
-    pub fn books(&self) -> impl Fn() -> Vec<(String, Value)> + Send + Sync + 'static {
-        let state = self.state.clone();
-        move || {
-            let books = state.books.lock().unwrap();
-            let ending = |status: &Value| match status.as_str().unwrap() {
-                "succeeded" => "Approved",
-                "requires_capture" => "Authorized",
-                _ => "Nothing",
-            };
-            let key = |object: &Value| object["metadata"]["key"].as_str().unwrap().to_owned();
-            let charge = |intent: &Value| {
-                let entry = json!({ "amount": intent["amount"], "ending": ending(&intent["status"]) });
-                (format!("charge/{}", key(intent)), entry)
-            };
-            let refund = |refund: &Value| {
-                let of = books.intents.iter().find(|intent| intent["id"] == refund["payment_intent"]).unwrap();
-                let entry =
-                    json!({ "charge_key": key(of), "amount": refund["amount"], "ending": ending(&refund["status"]) });
-                (format!("refund/{}", key(refund)), entry)
-            };
-            books.intents.iter().map(charge).chain(books.refunds.iter().map(refund)).collect()
-        }
+    pub fn books(&self) -> Vec<(String, Value)> {
+        let books = self.0.lock().unwrap();
+        let ending = |status: &Value| match status.as_str().unwrap() {
+            "succeeded" => "Approved",
+            "requires_capture" => "Authorized",
+            _ => "Nothing",
+        };
+        let key = |object: &Value| object["metadata"]["key"].as_str().unwrap().to_owned();
+        let charge = |intent: &Value| {
+            let entry = json!({ "amount": intent["amount"], "ending": ending(&intent["status"]) });
+            (format!("charge/{}", key(intent)), entry)
+        };
+        let refund = |refund: &Value| {
+            let of = books.intents.iter().find(|intent| intent["id"] == refund["payment_intent"]).unwrap();
+            let entry =
+                json!({ "charge_key": key(of), "amount": refund["amount"], "ending": ending(&refund["status"]) });
+            (format!("refund/{}", key(refund)), entry)
+        };
+        books.intents.iter().map(charge).chain(books.refunds.iter().map(refund)).collect()
     }
 }
 
-impl Drop for FakeStripe {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-impl State {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
-        self.requests.fetch_add(1, Ordering::SeqCst);
-        let mood = *self.mood.lock().unwrap();
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| "the client has gone")?.to_bytes();
+impl Work for Stripe {
+    fn carry_out(&self, head: &Parts, body: &Bytes) -> (u16, Value) {
         let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         let mut form: Form =
             form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-        form.extend(form_urlencoded::parse(&body).into_owned());
+        form.extend(form_urlencoded::parse(body).into_owned());
         let key = header("idempotency-key");
-        let work = || match header("authorization").as_deref() == Some(&format!("Bearer {SECRET}")) {
-            true => self.books.lock().unwrap().once(&head.method, head.uri.path(), &form, key.as_deref()),
+        match header("authorization").as_deref() == Some(&format!("Bearer {SECRET}")) {
+            true => self.0.lock().unwrap().once(&head.method, head.uri.path(), &form, key.as_deref()),
             false => (401, json!({ "error": { "type": "invalid_request_error" } })),
-        };
-        let failing = (500, json!({ "error": { "type": "api_error" } }));
-        let (status, json) = match mood {
-            Mood::Fine => work(),
-            Mood::Failing => failing,
-            Mood::FailingAfterwards => {
-                work();
-                failing
-            }
-            Mood::Hanging => std::future::pending().await,
-            Mood::HangingAfterwards => {
-                work();
-                std::future::pending().await
-            }
-            Mood::Resetting => return Err("no answer"),
-            Mood::ResettingAfterwards => {
-                work();
-                return Err("no answer");
-            }
-        };
-        let mut response = Response::new(Full::new(Bytes::from(json.to_string())));
-        *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        Ok(response)
+        }
     }
 }
 

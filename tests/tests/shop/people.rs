@@ -237,7 +237,8 @@ async fn furnish(shop: &Shop, ann: &Customer) {
 fn traces(shop: &Shop) -> String {
     let tables = ["users", "addresses", "payment_methods", "sessions", "failures", "reset_codes"];
     let rows: Vec<_> = tables.iter().map(|table| shop.query("accounts", &format!("SELECT * FROM {table}"))).collect();
-    format!("{rows:?} {:?}", shop.query("notifications", "SELECT * FROM mails"))
+    let mails = ["mails", "users"].map(|table| shop.query("notifications", &format!("SELECT * FROM {table}")));
+    format!("{rows:?} {mails:?}")
 }
 
 #[tokio::test]

@@ -269,6 +269,8 @@ async fn nobody_reads_a_code_but_the_one_who_gets_the_mail() {
     assert!(!format!("{outbox:?}").contains(&secret));
 
     let bob = shop.customer("bob").await;
+    let sent = async || shop.value("notifications", "SELECT status FROM mails") == "sent";
+    eventually(PATIENCE, "the mail is sent", sent).await;
     assert_eq!(shop.get("/api/v1/notifications").by(&bob).await.expect(200), json!({ "items": [] }));
     for reader in [&ann, shop.admin().await] {
         let list = shop.get("/api/v1/notifications").by(reader).await;

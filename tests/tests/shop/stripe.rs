@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use shop_tests::{Allow, Customer, Script, Shop, ShopOptions, eventually, needs_bench};
 
 use crate::{
-    fake_stripe::{FakeStripe, Mood, SECRET},
+    fake_stripe::{self, FakeStripe, Mood, SECRET},
     webhooks,
 };
 
@@ -50,7 +50,7 @@ fn changes() -> Vec<(String, String)> {
 }
 
 async fn open(script: Option<Arc<Script>>) -> (FakeStripe, Shop, Customer) {
-    let stripe = FakeStripe::start().await;
+    let stripe = fake_stripe::start().await;
     let mut variables = webhooks::options().variables;
     variables.extend(
         [
@@ -64,7 +64,10 @@ async fn open(script: Option<Arc<Script>>) -> (FakeStripe, Shop, Customer) {
     let shop = Shop::start(ShopOptions {
         variables,
         changes: changes(),
-        provider_books: Some(Arc::new(stripe.books())),
+        provider_books: Some({
+            let books = stripe.work().clone();
+            Arc::new(move || books.books())
+        }),
         // Time passes in jumps here; no order's time may be up by them.
         order_timeout: Duration::from_secs(365 * 24 * 60 * 60),
         control,
@@ -143,7 +146,7 @@ async fn a_refund_that_fails_after_it_succeeded_goes_back_again_when_its_order_i
     shop.settle().await;
     assert_eq!(moved(&shop), (1250, 1250));
 
-    stripe.fail_refunds();
+    stripe.work().fail_refunds();
     let key = shop.value("payments", "SELECT refund_key FROM refunds");
     let object = json!({ "id": "re_1", "object": "refund", "status": "failed", "metadata": { "key": key } });
     let message = json!({ "id": "evt_1", "type": "refund.failed", "data": { "object": object } });
@@ -167,7 +170,7 @@ async fn no_mood_charges_or_refunds_twice() {
     needs_bench!("it moves the clock");
     let (stripe, shop, ann) = open(None).await;
     let moods = [
-        Mood::Failing,
+        Mood::FAILING,
         Mood::FailingAfterwards,
         Mood::Hanging,
         Mood::HangingAfterwards,

@@ -5,11 +5,15 @@ use model::{Address, UserId};
 use serde::Serialize;
 use web::{Json, Path, Result, auth::SigningKey};
 
-use crate::{addresses, keys, payment_methods};
+use crate::{
+    addresses, keys, payment_methods,
+    people::{self, Reader},
+};
 
 pub(crate) fn routes() -> Router {
     Router::new()
         .route("/internal/keys", web::get(signing_keys))
+        .route("/internal/users/{id}", web::get(reader))
         .route("/internal/users/{id}/addresses/{address_id}", web::get(address))
         .route("/internal/users/{id}/payment-methods/{method_id}", web::get(payment_method))
 }
@@ -17,6 +21,11 @@ pub(crate) fn routes() -> Router {
 /// The keys that check access tokens, the one that signs first.
 async fn signing_keys() -> Result<Json<Vec<SigningKey>>> {
     keys::all().await.map(Json)
+}
+
+/// Whom to write to; 404 when there is no such account, or none any more.
+async fn reader(Path(id): Path<i64>) -> Result<Json<Reader>> {
+    people::reader(UserId(id)).await.map(Json)
 }
 
 /// An address of an account; 404 when that has no such one.

@@ -7,7 +7,7 @@ use super::v1;
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(v1::list, v1::find),
+    paths(v1::list, v1::find, v1::resend, v1::test),
     tags((name = "notifications", description = "What the shop writes to people."))
 )]
 struct V1;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{Currency, Money, ProductId, event::OrderedItem};
+use model::{
+    Currency, Money, ProductId,
+    event::{OrderedItem, SoldItem},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -167,14 +170,19 @@ impl Draft {
     }
 }
 
-impl Priced {
-    /// What is to be reserved.
-    pub(crate) fn items(&self) -> Vec<OrderedItem> {
-        items(&self.lines)
-    }
+/// What lines are about, as others are told of it.
+pub(crate) fn sold(lines: &[Line]) -> Vec<SoldItem> {
+    let item = |line: &Line| SoldItem {
+        product_id: line.product_id,
+        name: line.name.clone(),
+        unit_price: line.unit_price,
+        quantity: line.quantity,
+        total: line.total,
+    };
+    lines.iter().map(item).collect()
 }
 
-/// What lines are about.
+/// The same without the prices.
 pub(crate) fn items(lines: &[Line]) -> Vec<OrderedItem> {
     let item = |line: &Line| OrderedItem { product_id: line.product_id, quantity: line.quantity };
     lines.iter().map(item).collect()

@@ -135,10 +135,10 @@ impl Cast {
     async fn mail(&self) -> Value {
         let owner = self.caller("owner").await.unwrap();
         self.shop.post("/api/v1/auth/forgot-password", &json!({ "email": owner.email })).await.expect(202);
-        let find = "SELECT max(id) FROM mails";
-        let there = async || self.shop.value("notifications", find).is_i64();
-        eventually(Duration::from_secs(20), "the mail is written", there).await;
-        self.shop.value("notifications", find)
+        let find = format!("SELECT max(id) FROM mails WHERE user_id = {} AND status = 'sent'", owner.id);
+        let there = async || self.shop.value("notifications", &find).is_i64();
+        eventually(Duration::from_secs(20), "the mail is sent", there).await;
+        self.shop.value("notifications", &find)
     }
 
     /// A product of the seller, which inventory knows.

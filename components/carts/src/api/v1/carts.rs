@@ -4,13 +4,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::{
     Router,
-    body::Body,
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
 use garde::Validate;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use model::{Address, ProductId, UserId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -345,18 +344,9 @@ struct CheckOut {
 )]
 async fn check_out(asking: Asking, request: Request) -> Result<Answer> {
     let caller = asking.caller()?;
-    let Submitted { body, once } = Submitted::<CheckOut>::from_request(or_empty(request), &()).await?;
+    let Submitted { body, once } = Submitted::<CheckOut>::from_request(web::or_empty(request), &()).await?;
     let details = async || details(caller, body).await;
     checkouts::check_out(caller, &asking.visitor, &once, asking.expected, details).await
-}
-
-/// A checkout needs no body: one that is missing says nothing.
-fn or_empty(mut request: Request) -> Request {
-    if !request.headers().contains_key(header::CONTENT_TYPE) {
-        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Body::from("{}");
-    }
-    request
 }
 
 /// What the body says, with what it names by id.

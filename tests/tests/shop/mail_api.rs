@@ -1,0 +1,108 @@
+//! A mail API that takes `POST /emails`, and remembers idempotency keys.
+
+use std::{sync::Mutex, time::Duration};
+
+use bytes::Bytes;
+use http::{Method, request::Parts};
+use serde_json::{Value, json};
+use shop_tests::{ShopOptions, eventually};
+
+use crate::local_server::{LocalServer, Work};
+
+/// The key that the server wants.
+pub const TOKEN: &str = "re_fake_token";
+/// For one request, in milliseconds.
+pub const PATIENCE: u64 = 300;
+
+/// A mail that the server has taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    pub key: String,
+    /// As it was sent: `from`, `to`, `subject`, `text`, `html`.
+    pub body: Value,
+}
+
+impl Received {
+    pub fn text(&self, field: &str) -> &str {
+        self.body[field].as_str().unwrap()
+    }
+
+    pub fn to(&self) -> &str {
+        self.body["to"][0].as_str().unwrap()
+    }
+}
+
+/// What the server has taken, each key once.
+#[derive(Default)]
+pub struct Mailbox(Mutex<Vec<Received>>);
+
+/// A running server. It ends when it is dropped.
+pub type MailApi = LocalServer<Mailbox>;
+
+impl Mailbox {
+    pub fn all(&self) -> Vec<Received> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The subjects of the mails to an address, in the order in which they came.
+    pub fn subjects(&self, to: &str) -> Vec<String> {
+        self.all().iter().filter(|mail| mail.to() == to).map(|mail| mail.text("subject").to_owned()).collect()
+    }
+}
+
+impl Work for Mailbox {
+    fn carry_out(&self, head: &Parts, body: &Bytes) -> (u16, Value) {
+        let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap());
+        let refused = |status: u16, message: &str| (status, json!({ "statusCode": status, "message": message }));
+        if (&head.method, head.uri.path()) != (&Method::POST, "/emails") {
+            return refused(404, "no such resource");
+        }
+        if header("authorization") != Some(&format!("Bearer {TOKEN}")) || header("user-agent").is_none() {
+            return refused(403, "nobody knows you");
+        }
+        let (Some(key), Ok(body)) = (header("idempotency-key"), serde_json::from_slice::<Value>(body)) else {
+            return refused(400, "a key and JSON are wanted");
+        };
+        let texts = ["from", "subject", "text", "html"];
+        let to = body["to"][0].as_str().unwrap_or_default();
+        if texts.iter().any(|name| body[name].as_str().is_none_or(str::is_empty)) || !to.contains('@') {
+            return refused(422, "a field is missing");
+        }
+        if to.starts_with("refused") {
+            return refused(422, &format!("nobody reads {to}"));
+        }
+        let mut mails = self.0.lock().unwrap();
+        match mails.iter().find(|mail| mail.key == key) {
+            Some(known) if known.body != body => return refused(409, "the key was used with another mail"),
+            Some(_) => {}
+            None => mails.push(Received { key: key.to_owned(), body }),
+        }
+        (200, json!({ "id": key }))
+    }
+}
+
+pub async fn start() -> MailApi {
+    LocalServer::start(Mailbox::default()).await
+}
+
+/// A shop that sends its mails there.
+pub fn options(api: &MailApi) -> ShopOptions {
+    let variables = [
+        ("mail_url", api.url()),
+        ("mail_token", TOKEN.to_owned()),
+        ("mail_from", "Bodega <shop@example.com>".to_owned()),
+        ("mail_timeout_ms", PATIENCE.to_string()),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+    // Time passes in jumps; no order's time may be up by them.
+    ShopOptions { variables, order_timeout: Duration::from_secs(365 * 24 * 60 * 60), ..ShopOptions::default() }
+}
+
+impl MailApi {
+    /// Waits until so many mails have been taken.
+    pub async fn wait_for(&self, count: usize) -> Vec<Received> {
+        let here = async || self.work().all().len() >= count;
+        eventually(Duration::from_secs(20), &format!("{count} mails are there"), here).await;
+        self.work().all()
+    }
+}
