@@ -1,6 +1,8 @@
 //! Admin: what admins see and do across services. It asks them all, and keeps nothing.
 
 mod api {
+    #[cfg(test)]
+    mod contract;
     pub(crate) mod v1;
 }
 mod audit;

@@ -2,6 +2,7 @@
 //! follows the one before, whatever is written in between.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use web::{Cursor, Result};
 
 /// The place of an item in the merged list.
@@ -31,21 +32,23 @@ pub(crate) fn behind(place: &Place, service: &str) -> (i64, i64) {
 }
 
 /// An item and where it comes from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sourced<T> {
+    #[schema(example = "orders")]
     service: &'static str,
     #[serde(flatten)]
     item: T,
 }
 
 /// A page of a merged list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Merged<T> {
     items: Vec<Sourced<T>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
     /// The services that have not answered: what they have is missing here.
+    #[schema(example = json!([]))]
     unavailable: Vec<&'static str>,
 }
 

@@ -2,6 +2,7 @@
 
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use web::{Caller, Error, PageQuery, Result, audit::Actor, client};
 
 use crate::{
@@ -13,25 +14,36 @@ const NO_SERVICE: Error = Error::not_found("service");
 const NO_EVENT: Error = Error::not_found("parked event");
 
 /// A copy of an event that was given up. Not what the event says: that may be a card's token.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ParkedEvent)]
 pub(crate) struct Parked {
+    #[schema(minimum = 1)]
     id: i64,
+    /// Who has refused it.
+    #[schema(example = "inventory")]
     subscriber: String,
+    #[schema(example = "order/17")]
     subject: String,
     attempts: i64,
     parked_at: Timestamp,
+    #[schema(example = "503")]
     last_error: Option<String>,
     event: Happened,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// The event itself, without its data.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ParkedEnvelope)]
 struct Happened {
+    #[schema(example = "01890000-0000-7000-8000-000000000000")]
     event_id: String,
+    #[schema(example = "ORDER_PAID")]
     event_type: String,
     event_version: u32,
     occurred_at: Timestamp,
+    #[schema(example = "orders")]
     producer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
@@ -60,7 +72,7 @@ pub(crate) async fn replay(caller: &Caller, service: &str, id: i64) -> Result<()
 }
 
 /// How many events are delivered again.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Replayed {
     replayed: u64,
 }

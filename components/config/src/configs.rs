@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use web::{Error, FieldError, Result};
 
 use crate::{
@@ -28,12 +29,15 @@ type Content = Result<Document, Vec<FieldError>>;
 struct Shelf(BTreeMap<String, BTreeMap<String, Content>>);
 
 /// What a service is configured with, as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Configuration {
+    #[schema(example = "orders")]
     service: String,
+    #[schema(example = "default")]
     profile: String,
     /// The same for the same content, whenever and wherever it is read.
     pub(crate) version: String,
+    #[schema(value_type = Object, example = json!({"order_timeout_ms": 900000}))]
     config: Document,
 }
 

@@ -2,6 +2,8 @@
 
 mod api {
     pub(crate) mod classic;
+    #[cfg(test)]
+    mod contract;
     pub(crate) mod internal;
 }
 mod configs;

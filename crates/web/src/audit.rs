@@ -7,6 +7,7 @@ use model::{Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Conditions, Database, Durability, Row, Transaction};
+use utoipa::ToSchema;
 
 use crate::{Caller, Result};
 
@@ -114,8 +115,9 @@ pub struct Search {
 }
 
 /// What an admin did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditEntry)]
 pub struct Entry {
     /// Unique in its service.
     pub id: i64,
@@ -126,10 +128,13 @@ pub struct Entry {
     /// As what.
     pub role: Role,
     /// What, such as `order.shipped`.
+    #[schema(example = "order.status")]
     pub action: String,
     /// To what, such as `order/17`.
+    #[schema(example = "order/17")]
     pub subject: String,
     /// Further facts.
+    #[schema(value_type = Object, example = json!({"to": "shipped"}))]
     pub details: Value,
     /// The request, by the id that its answer carried.
     pub request_id: String,
