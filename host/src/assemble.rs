@@ -100,6 +100,7 @@ fn runtime(options: &Options, engine: wasmtime::Engine) -> Runtime {
         clock: options.clock.clone(),
         random_seed: options.random_seed,
         quiet: options.quiet,
+        output: options.output.clone(),
         max_instance_reuse: options.max_instance_reuse.max(1),
         max_concurrent: options.max_concurrent.max(1),
         max_guest_memory: options.max_guest_memory,

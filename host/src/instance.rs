@@ -17,7 +17,7 @@ use crate::capabilities::outbound_http::Hooks;
 use crate::capabilities::sqlite::DatabaseFile;
 use crate::control::{Gate, KillSwitch};
 use crate::files::Files;
-use crate::output::Lines;
+use crate::output::{Lines, Target};
 use crate::runtime::Runtime;
 
 /// What all instances of a component share: its grants, resolved.
@@ -85,9 +85,13 @@ impl InstanceState {
 
 fn wasi(shared: &Shared, instance: u64) -> Result<WasiCtx> {
     let runtime = &shared.runtime;
-    let output = Lines::new(&shared.id, runtime.quiet);
+    let or = |target| if runtime.quiet { Target::Nowhere } else { target };
+    let stdout = runtime.output.clone().map_or_else(|| or(Target::Stdout), Target::Given);
     let mut wasi = WasiCtxBuilder::new();
-    wasi.envs(&shared.environment).stdout(output.clone()).stderr(output).wall_clock(runtime.clock.clone());
+    wasi.envs(&shared.environment)
+        .stdout(Lines::new(&shared.id, stdout))
+        .stderr(Lines::new(&shared.id, or(Target::Stderr)))
+        .wall_clock(runtime.clock.clone());
     if let Some(seed) = runtime.random_seed {
         // Instances must differ, or all of them would make the same ids.
         let mut random = StdRng::seed_from_u64(seed ^ instance.rotate_left(32));

@@ -37,3 +37,4 @@ pub use clock::Clock;
 pub use control::{Control, HostCall, Phase, Verdict};
 pub use host::Host;
 pub use options::Options;
+pub use output::Output;

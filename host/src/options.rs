@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::output::Output;
 
 /// What a host is started with. [`Options::new`] has the defaults.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Options {
     pub variables: BTreeMap<String, String>,
     /// Whether to print nothing: no progress, no output of components, no failures.
     pub quiet: bool,
+    /// If set, takes what components write to their stdout, in place of the host's stdout, also when it is quiet.
+    pub output: Option<Arc<Output>>,
     /// How many requests an instance serves before a new one takes its place. Default: 128.
     pub max_instance_reuse: usize,
     /// How many requests an instance serves at a time. Default: 16.
@@ -68,6 +71,7 @@ impl Options {
             data_root: None,
             variables: BTreeMap::new(),
             quiet: false,
+            output: None,
             max_instance_reuse: 128,
             max_concurrent: 16,
             max_guest_memory: None,

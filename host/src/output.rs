@@ -1,5 +1,5 @@
-//! What guests write to stdout and stderr: lines on the host's stderr, each with the component's
-//! name before it.
+//! What guests write: lines of stderr go to the host's, each with the component's name before it; lines of stdout go to the
+//! host's as they are, for programs that read them.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -14,25 +14,37 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 /// A guest that never ends its line must not fill the host's memory.
 const LONGEST_LINE: usize = 16 * 1024;
 
+/// Takes each line, without its end, that a component writes to its stdout; the first argument is the component's id.
+pub type Output = dyn Fn(&str, &[u8]) + Send + Sync;
+
+/// Where lines go.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Nowhere,
+    Stdout,
+    Stderr,
+    Given(Arc<Output>),
+}
+
 /// Collects the output of one instance until a line is complete.
 #[derive(Clone)]
 pub(crate) struct Lines(Arc<Mutex<Buffer>>);
 
 struct Buffer {
-    prefix: String,
-    quiet: bool,
+    component: Arc<str>,
+    target: Target,
     line: Vec<u8>,
 }
 
 impl Lines {
-    /// Lines of this component; with `quiet` they go nowhere.
-    pub(crate) fn new(component: &str, quiet: bool) -> Self {
-        Self(Arc::new(Mutex::new(Buffer { prefix: format!("[{component}] "), quiet, line: Vec::new() })))
+    /// Lines of this component.
+    pub(crate) fn new(component: &Arc<str>, target: Target) -> Self {
+        Self(Arc::new(Mutex::new(Buffer { component: component.clone(), target, line: Vec::new() })))
     }
 
     fn push(&self, bytes: &[u8]) {
         let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !buffer.quiet {
+        if !matches!(buffer.target, Target::Nowhere) {
             buffer.push(bytes);
         }
     }
@@ -48,14 +60,23 @@ impl Buffer {
         }
     }
 
+    /// A line is one write, so that those of several instances do not mix.
     fn flush(&mut self) {
-        let mut whole = self.prefix.clone().into_bytes();
-        whole.append(&mut self.line);
-        if !whole.ends_with(b"\n") {
-            whole.push(b'\n');
+        if !self.line.ends_with(b"\n") {
+            self.line.push(b'\n');
         }
-        // Nobody can be told that stderr is gone.
-        _ = io::stderr().write_all(&whole);
+        // Nobody can be told that stdout or stderr is gone.
+        match &self.target {
+            Target::Nowhere => {}
+            Target::Stdout => _ = io::stdout().write_all(&self.line),
+            Target::Stderr => {
+                let mut whole = format!("[{}] ", self.component).into_bytes();
+                whole.extend_from_slice(&self.line);
+                _ = io::stderr().write_all(&whole);
+            }
+            Target::Given(output) => output(&self.component, &self.line[..self.line.len() - 1]),
+        }
+        self.line.clear();
     }
 }
 

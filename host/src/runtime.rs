@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, WasiBody};
 use crate::application::{Application, empty_response};
 use crate::clock::Clock;
 use crate::control::{Control, KillSwitch};
+use crate::output::Output;
 use crate::routes::RouteMatch;
 use crate::worker::Factory;
 
@@ -29,6 +30,7 @@ pub(crate) struct Runtime {
     pub(crate) clock: Clock,
     pub(crate) random_seed: Option<u64>,
     pub(crate) quiet: bool,
+    pub(crate) output: Option<Arc<Output>>,
     pub(crate) max_instance_reuse: usize,
     pub(crate) max_concurrent: usize,
     pub(crate) max_guest_memory: Option<usize>,

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use bodega_host::{Clock, Control, Host, Options};
+use bodega_host::{Clock, Control, Host, Options, Output};
 use tokio::sync::Mutex;
 
 /// Whether shops run on the `spin` program: with `BODEGA_HOST=spin`.
@@ -99,6 +99,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) data: &'a Path,
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) clock: Clock,
+    /// Takes the lines of the components' stdout. On Spin they are in files below `logs`.
+    pub(crate) output: Arc<Output>,
     pub(crate) control: Option<Arc<dyn Control>>,
     pub(crate) tick_interval: Option<Duration>,
     pub(crate) max_instance_reuse: Option<usize>,
@@ -130,6 +132,7 @@ impl Server {
         options.variables = settings.variables;
         options.quiet = std::env::var_os("BODEGA_VERBOSE").is_none();
         options.clock = settings.clock;
+        options.output = Some(settings.output);
         options.control = settings.control;
         options.tick_interval = settings.tick_interval;
         options.max_guest_memory = settings.max_guest_memory;

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    fs,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 use crate::{
     Answer, Call, Rows,
@@ -80,6 +81,7 @@ pub struct Shop {
     /// The time of its components; it moves only on our host.
     pub clock: Clock,
     admin: OnceCell<Customer>,
+    output: Arc<Mutex<Vec<String>>>,
     provider_books: Option<Arc<ProviderBooks>>,
     watch: Arc<Watch>,
     /// Before the directory: it must stop before its files go.
@@ -105,7 +107,7 @@ pub struct Customer {
     pub email: String,
     /// Its password.
     pub password: String,
-    tokens: Mutex<Tokens>,
+    tokens: AsyncMutex<Tokens>,
 }
 
 #[derive(Debug)]
@@ -137,11 +139,16 @@ impl Shop {
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         variables.extend(options.variables);
+        let output = Arc::<Mutex<Vec<String>>>::default();
         let settings = Settings {
             data: directory.path(),
             variables,
             clock: clock.clone(),
             control: Some(watch.clone()),
+            output: Arc::new({
+                let output = output.clone();
+                move |_, line| output.lock().unwrap().push(String::from_utf8_lossy(line).into_owned())
+            }),
             tick_interval: options.tick_interval,
             max_instance_reuse: options.max_instance_reuse,
             max_guest_memory: options.max_guest_memory,
@@ -153,6 +160,7 @@ impl Shop {
             data: Data::new(directory.path()),
             clock,
             admin: OnceCell::new(),
+            output,
             provider_books: options.provider_books,
             server,
             directory,
@@ -176,6 +184,19 @@ impl Shop {
         match &self.server {
             Server::Bench(_) => self.clock.now(),
             Server::Spin(..) => SystemTime::now().duration_since(UNIX_EPOCH).unwrap(),
+        }
+    }
+
+    /// What the components have written to stdout until now.
+    pub fn output(&self) -> Vec<String> {
+        match &self.server {
+            Server::Bench(_) => self.output.lock().unwrap().clone(),
+            Server::Spin(..) => {
+                let files = fs::read_dir(self.directory.path().join("logs")).unwrap().map(|file| file.unwrap().path());
+                let files = files.filter(|file| file.to_string_lossy().ends_with("_stdout.txt"));
+                let texts: Vec<_> = files.map(|file| fs::read_to_string(file).unwrap()).collect();
+                texts.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
+            }
         }
     }
 
@@ -288,7 +309,7 @@ impl Shop {
             id: signed_in["user"]["id"].as_i64().unwrap(),
             email: email.to_owned(),
             password: password.to_owned(),
-            tokens: Mutex::new(self.tokens(&signed_in)),
+            tokens: AsyncMutex::new(self.tokens(&signed_in)),
         }
     }
 

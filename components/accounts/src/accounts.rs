@@ -93,7 +93,7 @@ pub(crate) async fn announce(transaction: &Transaction, user: &User) -> Result<(
 /// The caller's account as it is now, and not as the token says. 401 when it is no longer active, or the sign-in has
 /// been ended: in this service that has effect at once.
 pub(crate) async fn acting(source: &impl Source, caller: &Caller) -> Result<Account> {
-    const ENDED: Error = Error::Unauthenticated("the sign-in has ended: sign in again");
+    const ENDED: Error = Error::InvalidToken("the sign-in has ended: sign in again");
     repository::users::acting(source, caller).await?.ok_or(ENDED)
 }
 

@@ -35,6 +35,13 @@ struct Accounts;
 impl web::Service for Accounts {
     const NAME: &'static str = "accounts";
     const DATABASE: Option<&'static Database> = Some(&DATABASE);
+    const SIGN_IN: &'static [&'static str] = &[
+        "/api/v1/auth/register",
+        "/api/v1/auth/login",
+        "/api/v1/auth/refresh",
+        "/api/v1/auth/forgot-password",
+        "/api/v1/auth/reset-password",
+    ];
 
     fn routes() -> Router {
         api::v1::routes().merge(api::internal::routes())

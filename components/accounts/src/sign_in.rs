@@ -234,7 +234,7 @@ pub(crate) async fn introspect(caller: &Caller, token: &str) -> Result<Introspec
     const INACTIVE: Introspection = Introspection::Inactive(InactiveToken { active: false });
     let (owner, claims) = match auth::check(token).await {
         Ok(checked) => checked,
-        Err(Error::Unauthenticated(_)) => return Ok(INACTIVE),
+        Err(Error::InvalidToken(_)) => return Ok(INACTIVE),
         Err(error) => return Err(error),
     };
     let Some(account) = repository::users::acting(&DATABASE, &owner).await? else { return Ok(INACTIVE) };

@@ -1,7 +1,8 @@
 //! Import and export: as many products as there are, a batch at a time.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
+use events::trace::Trace;
 use futures::Stream;
 use model::{CategoryId, ProductId, Timestamp, UserId};
 use serde::Serialize;
@@ -78,20 +79,20 @@ struct Import {
     line: u64,
     /// The first row of the next batch.
     next: Option<Box<Row>>,
-    traceparent: Option<String>,
+    trace: Option<Rc<Trace>>,
 }
 
 /// Offers or changes the product of each line, known by its SKU; the outcomes, a line for each, in order. A batch is on
 /// disk before its outcomes are told, so an import that breaks off can be sent again: what is done already is unchanged.
 pub(crate) fn import(caller: Caller, lines: Lines) -> impl Stream<Item = Result<String>> {
-    let import = Import { caller, lines, line: 0, next: None, traceparent: events::trace::current() };
+    let import = Import { caller, lines, line: 0, next: None, trace: events::trace::current() };
     futures::stream::try_unfold(import, |mut import: Import| async move {
         let entries = import.batch().await?;
         if entries.is_empty() {
             return Ok(None);
         }
-        let outcomes = match import.traceparent.clone() {
-            Some(traceparent) => events::trace::scope(traceparent, import.carry_out(entries)).await?,
+        let outcomes = match import.trace.clone() {
+            Some(trace) => events::trace::scope(trace, import.carry_out(entries)).await?,
             None => import.carry_out(entries).await?,
         };
         Ok::<_, Error>(Some((outcomes, import)))

@@ -120,8 +120,6 @@ fn has_password(address: &str) -> bool {
 mod tests {
     use crate::document::parse;
 
-    use super::*;
-
     #[test]
     fn secrets_are_found_by_their_keys() {
         for text in [

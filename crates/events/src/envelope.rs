@@ -21,7 +21,7 @@ pub struct Envelope {
     pub producer: String,
     /// What it is about, such as `order/17`.
     pub subject: String,
-    /// The W3C trace that led to it.
+    /// The W3C trace that led to it, and the event as a span of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// The payload, one of [`model::event`].
@@ -31,14 +31,16 @@ pub struct Envelope {
 impl Envelope {
     /// Wraps what just happened in `producer`.
     pub(crate) fn new<E: Event>(producer: &str, event: &E) -> Result<Self, serde_json::Error> {
+        let event_id = Uuid::now_v7();
         Ok(Self {
-            event_id: Uuid::now_v7(),
+            event_id,
             event_type: E::TYPE.to_owned(),
             event_version: E::VERSION,
             occurred_at: Timestamp::now(),
             producer: producer.to_owned(),
             subject: event.subject(),
-            traceparent: trace::current(),
+            // The last half of the id is random, and not zero: the event's span.
+            traceparent: trace::current().map(|trace| trace::span(Some(&trace.traceparent), event_id)),
             data: serde_json::value::to_raw_value(event)?,
         })
     }

@@ -6,7 +6,10 @@ use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::{Database, Durability, Transaction, Value, params};
 
-use crate::{Envelope, trace};
+use crate::{
+    Envelope,
+    trace::{self, Trace},
+};
 
 /// Events as they arrive: in order per subject, at most as many as a relay sends at once.
 pub type Batch = Vec<Envelope>;
@@ -73,7 +76,9 @@ async fn together<E: From<store::Error>>(
                 // A copy may stand twice in one batch.
                 if fresh.remove(&event.event_id.to_string()) {
                     match &event.traceparent {
-                        Some(traceparent) => trace::scope(traceparent.clone(), react(transaction, event)).await?,
+                        Some(traceparent) => {
+                            trace::scope(Trace::following(traceparent), react(transaction, event)).await?;
+                        }
                         None => react(transaction, event).await?,
                     }
                 }

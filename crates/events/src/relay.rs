@@ -14,11 +14,13 @@ use bytes::Bytes;
 use futures::future::{Either, join_all, select};
 use http_body_util::BodyExt;
 use model::Timestamp;
+use serde::Deserialize;
 use store::Database;
 
 use crate::{
     Receipt,
     outbox::{self, Delivery, ROUND},
+    trace,
 };
 
 /// A subscriber that takes longer for a batch has failed it. Shorter than the lease of a claim.
@@ -153,8 +155,12 @@ async fn drain(database: &Database, mut running: Running) {
 /// Hands a batch to its subscriber: what it refused, or why it could not be asked.
 async fn deliver(subscriber: &str, batch: &[Delivery]) -> Result<Receipt, String> {
     let envelopes: Vec<&str> = batch.iter().map(|delivery| delivery.envelope.as_str()).collect();
-    let request = http::Request::post(format!("http://{subscriber}.spin.internal/internal/events"))
-        .header(http::header::CONTENT_TYPE, "application/json")
+    let mut request = http::Request::post(format!("http://{subscriber}.spin.internal/internal/events"))
+        .header(http::header::CONTENT_TYPE, "application/json");
+    if let Some(traceparent) = common_trace(&envelopes) {
+        request = request.header("traceparent", traceparent);
+    }
+    let request = request
         .body(http_body_util::Full::new(Bytes::from(format!("[{}]", envelopes.join(",")))))
         .map_err(|error| error.to_string())?;
     let exchange = Box::pin(async {
@@ -174,6 +180,18 @@ async fn deliver(subscriber: &str, batch: &[Delivery]) -> Result<Receipt, String
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => Err(format!("{subscriber} did not answer within {} s", PATIENCE.as_secs())),
     }
+}
+
+/// The trace of a batch, when all its events belong to the same one. Others keep theirs, each for itself.
+fn common_trace<'a>(envelopes: &[&'a str]) -> Option<&'a str> {
+    #[derive(Deserialize)]
+    struct Traced<'a> {
+        #[serde(borrow)]
+        traceparent: Option<&'a str>,
+    }
+    let mut all = envelopes.iter().map(|envelope| serde_json::from_str::<Traced>(envelope).ok()?.traceparent);
+    let first = all.next()??;
+    all.all(|other| other.and_then(trace::id) == trace::id(first)).then_some(first)
 }
 
 /// Notes what became of each copy of a batch.
@@ -236,6 +254,22 @@ mod tests {
             LANES.with_borrow(|lanes| lanes["test"].queue.iter().map(|delivery| delivery.id).collect::<Vec<_>>());
         assert_eq!(left, [2, 4]);
         assert!(hold_back("nobody", &HashSet::new()).is_empty());
+    }
+
+    #[test]
+    fn a_batch_goes_under_the_trace_that_all_of_it_has() {
+        let event = |trace: char, span: char| {
+            let (trace, span) = (trace.to_string().repeat(32), span.to_string().repeat(16));
+            format!(r#"{{"eventId":"x","traceparent":"00-{trace}-{span}-01","data":{{"traceparent":1}}}}"#)
+        };
+        let (one, same, other) = (event('a', '1'), event('a', '2'), event('b', '3'));
+        let first = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-1111111111111111-01";
+        assert_eq!(common_trace(&[&one]), Some(first));
+        assert_eq!(common_trace(&[&one, &same]), Some(first));
+        assert_eq!(common_trace(&[&one, &other]), None);
+        assert_eq!(common_trace(&[&one, r#"{"data":{}}"#]), None);
+        assert_eq!(common_trace(&[r#"{"data":{}}"#]), None);
+        assert_eq!(common_trace(&[]), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ thread_local! {
 /// whoever asks for it. The instance may die before: only for what housekeeping would find and do later anyway.
 pub fn after_commit(transaction: &Transaction, work: impl Future<Output = ()> + 'static) {
     let work: LocalBoxFuture<'static, ()> = match events::trace::current() {
-        Some(traceparent) => Box::pin(events::trace::scope(traceparent, work)),
+        Some(trace) => Box::pin(events::trace::scope(trace, work)),
         None => Box::pin(work),
     };
     transaction.on_commit(move || WAITING.with_borrow_mut(|waiting| waiting.push(work)));

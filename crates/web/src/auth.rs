@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::HashSet};
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
 use jwt_simple::prelude::*;
 use model::{Role, Timestamp, UserId};
 use send_wrapper::SendWrapper;
@@ -17,7 +17,7 @@ pub const ISSUER: &str = "bodega";
 pub const AUDIENCE: &str = "bodega-shop";
 
 const NO_TOKEN: Error = Error::Unauthenticated("sign in: send `Authorization: Bearer <access token>`");
-const BAD_TOKEN: Error = Error::Unauthenticated("the access token is not valid, or no longer");
+const BAD_TOKEN: Error = Error::InvalidToken("the access token is not valid, or no longer");
 
 /// A key that signs and checks access tokens, as `accounts` hands it to the other services.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -78,12 +78,12 @@ impl Caller {
 
 /// Somebody who reads what everybody may read: who it is, is looked at only where that decides.
 #[derive(Debug, Clone)]
-pub struct Viewer(Option<HeaderValue>);
+pub struct Viewer(Result<Option<HeaderValue>>);
 
 impl Viewer {
     /// The caller, if there is a token; 401 when it does not hold.
     pub async fn caller(&self) -> Result<Option<Caller>> {
-        match self.0.as_ref().map(bearer_of).transpose()? {
+        match self.0.clone()?.as_ref().map(token).transpose()? {
             None => Ok(None),
             Some(token) => check(token).await.map(|(caller, _)| Some(caller)),
         }
@@ -99,7 +99,7 @@ impl FromRequestParts<()> for Viewer {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &()) -> Result<Self> {
-        Ok(Self(parts.headers.get(header::AUTHORIZATION).cloned()))
+        Ok(Self(authorization(&parts.headers).map(Option::<&HeaderValue>::cloned)))
     }
 }
 
@@ -145,6 +145,8 @@ pub async fn check(token: &str) -> Result<(Caller, JWTClaims<TokenClaims>)> {
         ..VerificationOptions::default()
     };
     let claims = key.verify_token::<TokenClaims>(token, Some(options)).map_err(|_| BAD_TOKEN)?;
+    // Ours end, and nothing of ours was ever signed without that.
+    claims.expires_at.ok_or(BAD_TOKEN)?;
     let user_id = claims.subject.as_deref().and_then(|subject| subject.parse().ok()).map(UserId).ok_or(BAD_TOKEN)?;
     Ok((
         Caller { user_id, role: claims.custom.role, session: claims.custom.sid.clone(), request_id: String::new() },
@@ -152,18 +154,23 @@ pub async fn check(token: &str) -> Result<(Caller, JWTClaims<TokenClaims>)> {
     ))
 }
 
-/// The token of an `Authorization: Bearer` header; `None` without the header, 401 when it says something else.
-pub fn bearer(parts: &Parts) -> Result<Option<&str>> {
-    parts.headers.get(header::AUTHORIZATION).map(bearer_of).transpose()
+/// The `Authorization` header, if there is one. 401 when there are several: who checks another one than we would believe
+/// somebody else.
+fn authorization(headers: &HeaderMap) -> Result<Option<&HeaderValue>> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let first = all.next();
+    if all.next().is_some() { Err(BAD_TOKEN) } else { Ok(first) }
 }
 
-fn bearer_of(value: &HeaderValue) -> Result<&str> {
+/// The token of an `Authorization: Bearer` header; 401 when it says something else.
+fn token(value: &HeaderValue) -> Result<&str> {
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(BAD_TOKEN)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(BAD_TOKEN) }
+    // RFC 6750 3.1: another scheme is no token that does not hold.
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(NO_TOKEN) }
 }
 
 async fn caller(parts: &Parts) -> Result<Option<Caller>> {
-    match bearer(parts)? {
+    match authorization(&parts.headers)?.map(token).transpose()? {
         None => Ok(None),
         Some(token) => {
             let (caller, _) = check(token).await?;

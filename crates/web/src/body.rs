@@ -1,17 +1,24 @@
 //! What a request says: its body, its path, its query. Each refusal is precise.
 
-use std::{fmt::Display, str::FromStr};
+use std::{fmt::Display, pin::pin, str::FromStr};
 
 use axum::{
+    RequestExt,
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
     response::{IntoResponse, Response},
 };
+use futures::future::{Either, select};
 use garde::Validate;
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError};
+use send_wrapper::SendWrapper;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, FieldError};
+use crate::{Error, FieldError, edge, json_text};
+
+/// Longer bodies are refused with 413.
+pub(crate) const LONGEST_BODY: usize = 64 * 1024;
 
 /// A JSON body. As an argument it is parsed and validated; as an answer it is rendered.
 #[derive(Debug, Clone)]
@@ -23,8 +30,8 @@ where
 {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &()) -> Result<Self, Error> {
-        let bytes = json_bytes(request, state).await?;
+    async fn from_request(request: Request, _: &()) -> Result<Self, Error> {
+        let bytes = json_bytes(request).await?;
         parse(&bytes).map(Json)
     }
 }
@@ -69,9 +76,11 @@ where
         if !form {
             return <Json<T> as FromRequest<()>>::from_request(request, state).await.map(|Json(value)| Form(value));
         }
+        let (parts, body) = request.into_parts();
+        let bytes = read(Request::from_parts(parts.clone(), body)).await?;
+        let request = Request::from_parts(parts, Body::from(bytes));
         let parsed = axum::Form::<T>::from_request(request, state).await;
         let axum::Form(value) = parsed.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
             StatusCode::UNPROCESSABLE_ENTITY => {
                 let message = rejection.body_text();
                 refused("", message.trim_start_matches("Failed to deserialize form body: "))
@@ -90,8 +99,8 @@ pub struct RawJson(pub Bytes);
 impl FromRequest<()> for RawJson {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &()) -> Result<Self, Error> {
-        json_bytes(request, state).await.map(Self)
+    async fn from_request(request: Request, _: &()) -> Result<Self, Error> {
+        json_bytes(request).await.map(Self)
     }
 }
 
@@ -104,19 +113,52 @@ pub fn or_empty(mut request: Request) -> Request {
     request
 }
 
-/// The bytes of a body that calls itself JSON. Bodies have a limit, set where the router is built.
-pub(crate) async fn json_bytes(request: Request, state: &()) -> Result<Bytes, Error> {
+/// The bytes of a body that calls itself JSON.
+pub(crate) async fn json_bytes(request: Request) -> Result<Bytes, Error> {
     let json = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
     });
-    if !json {
-        return Err(Error::UnsupportedMediaType);
+    if json { read(request).await } else { Err(Error::UnsupportedMediaType) }
+}
+
+/// A whole body. Its length has a limit, and so has the time in which it must arrive: 413 and 408. 415 when it is compressed.
+async fn read(request: Request) -> Result<Bytes, Error> {
+    must_be_plain(request.headers())?;
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    // Nobody waits for what is too long anyway.
+    if declared.is_some_and(|length: u64| length > LONGEST_BODY as u64) {
+        return Err(Error::TooLarge);
     }
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge,
-        _ => Error::Malformed("the body could not be read".into()),
-    })
+    let arrival = async move {
+        let body = pin!(request.into_limited_body().collect());
+        match select(body, pin!(spin_sdk::time::sleep(edge::body_patience()))).await {
+            Either::Left((Ok(body), _)) => Ok(body.to_bytes()),
+            Either::Left((Err(error), _)) => Err(unreadable(&error)),
+            Either::Right(_) => Err(Error::TooSlow),
+        }
+    };
+    SendWrapper::new(arrival).await
+}
+
+fn unreadable(error: &axum::Error) -> Error {
+    let first: &dyn std::error::Error = error;
+    let mut causes = std::iter::successors(Some(first), |error| error.source());
+    if causes.any(|error| error.is::<LengthLimitError>()) {
+        Error::TooLarge
+    } else {
+        Error::Malformed("the body could not be read".into())
+    }
+}
+
+/// 415 for a body that is compressed: a few bytes of it may stand for more than there is room for.
+pub(crate) fn must_be_plain(headers: &HeaderMap) -> Result<(), Error> {
+    let plain = |coding: &[u8]| coding.trim_ascii().is_empty() || coding.trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(|coding| plain(coding.as_bytes())) {
+        Ok(())
+    } else {
+        Err(Error::UnsupportedEncoding)
+    }
 }
 
 /// Parses and validates: 400 for what is not JSON, 422 for JSON that is not what was asked for.
@@ -124,7 +166,7 @@ pub(crate) fn parse<T>(bytes: &[u8]) -> Result<T, Error>
 where
     T: DeserializeOwned + Validate<Context = ()>,
 {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let mut deserializer = serde_json::Deserializer::from_str(json_text::checked(bytes)?);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.inner();

@@ -54,8 +54,11 @@ async fn send(service: &'static str, method: Method, path: &str, body: Bytes) ->
     if !body.is_empty() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    if let Some(traceparent) = events::trace::current() {
-        request = request.header("traceparent", traceparent);
+    if let Some(trace) = events::trace::current() {
+        request = request.header("traceparent", &trace.traceparent);
+        if let Some(request_id) = &trace.request_id {
+            request = request.header("x-request-id", request_id);
+        }
     }
     let request =
         request.body(Full::new(body)).map_err(|error| Error::Internal(format!("{service}{path}: {error}")))?;

@@ -38,8 +38,10 @@ pub struct Refusal {
 pub enum Error {
     /// 400: the request cannot be understood.
     Malformed(String),
-    /// 401: nobody, or somebody whose token does not hold.
+    /// 401: nobody, or somebody who could not prove it.
     Unauthenticated(&'static str),
+    /// 401: there is an access token, and it does not hold.
+    InvalidToken(&'static str),
     /// 403: known, but not allowed to.
     Forbidden(&'static str),
     /// 404: there is no such thing, or none that the caller may see. Names the thing.
@@ -52,14 +54,22 @@ pub enum Error {
     Refused(Box<Refusal>),
     /// 412: what `If-Match` demands does not hold.
     PreconditionFailed(&'static str),
+    /// 408: the body, or a line of it, took too long to arrive.
+    TooSlow,
     /// 413: the body is too long.
     TooLarge,
+    /// 414: path and query are too long.
+    UriTooLong,
+    /// 415: the body is compressed.
+    UnsupportedEncoding,
     /// 415: the body is of another type than JSON.
     UnsupportedMediaType,
     /// 422: understood, but fields are not what they must be.
     Invalid(Vec<FieldError>),
     /// 422: the idempotency key was used with another request.
     KeyReused,
+    /// 431: a header is too long, or all of them together are.
+    HeadersTooLarge,
     /// 429: too many requests; seconds until the next are welcome.
     TooManyRequests(u64),
     /// 503: a moment later it may work. Names what is not available.
@@ -106,7 +116,9 @@ impl Error {
     fn parts(&self) -> (StatusCode, &str, Cow<'_, str>) {
         match self {
             Error::Malformed(detail) => (StatusCode::BAD_REQUEST, "malformed", detail.into()),
-            Error::Unauthenticated(detail) => (StatusCode::UNAUTHORIZED, "unauthenticated", (*detail).into()),
+            Error::Unauthenticated(detail) | Error::InvalidToken(detail) => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", (*detail).into())
+            }
             Error::Forbidden(detail) => (StatusCode::FORBIDDEN, "forbidden", (*detail).into()),
             Error::NotFound(thing) => (StatusCode::NOT_FOUND, "not-found", format!("{thing} not found").into()),
             Error::MethodNotAllowed => {
@@ -122,6 +134,20 @@ impl Error {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", (*detail).into())
             }
             Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too long".into()),
+            Error::TooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "too-slow", "the body took too long to arrive: send it again".into())
+            }
+            Error::UriTooLong => (StatusCode::URI_TOO_LONG, "uri-too-long", "path and query are too long".into()),
+            Error::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers-too-large",
+                "the headers are too long, or too many".into(),
+            ),
+            Error::UnsupportedEncoding => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-content-encoding",
+                "bodies are taken as they are: send this one without a Content-Encoding".into(),
+            ),
             Error::UnsupportedMediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-media-type",
@@ -222,6 +248,14 @@ impl IntoResponse for Error {
         match &self {
             Error::Unauthenticated(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            // RFC 6750 3.1.
+            Error::InvalidToken(_) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            }
+            // RFC 9110 12.5.3.
+            Error::UnsupportedEncoding => {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             }
             Error::TooManyRequests(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));

@@ -1,12 +1,12 @@
 //! What every request brings and every response carries.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    rc::Rc,
+};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use uuid::Uuid;
-
-/// The client address that Spin gives to a call from another component. No connection has it.
-const CHAINED: &str = "0.0.0.0:0";
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -18,24 +18,6 @@ const SECURITY: &[(&str, &str)] = &[
     ("cross-origin-resource-policy", "same-site"),
 ];
 
-/// The address that the host has seen. Spin 4.1 adds it behind whatever the client sent under the same name, so only the
-/// last one counts.
-fn client_address(headers: &HeaderMap) -> &str {
-    let last = headers.get_all("spin-client-addr").iter().next_back();
-    last.and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// True for a call from another component of the shop.
-pub(crate) fn is_internal(headers: &HeaderMap) -> bool {
-    client_address(headers) == CHAINED
-}
-
-/// The client's address without its port.
-pub(crate) fn client(headers: &HeaderMap) -> &str {
-    let address = client_address(headers);
-    address.rsplit_once(':').map_or(address, |(host, _)| host)
-}
-
 /// The names a request goes by.
 pub(crate) struct Trace {
     /// `X-Request-Id`: the client's, or our own.
@@ -46,15 +28,15 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let random = Uuid::new_v4().simple().to_string();
-        let trace_id = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id);
+        let random = Uuid::new_v4();
+        let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
         let request_id = headers
             .get(REQUEST_ID)
             .and_then(|value| value.to_str().ok())
             .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
         Self {
-            traceparent: format!("00-{}-{}-01", trace_id.unwrap_or(&random), &random[16..]),
-            request_id: request_id.map_or_else(|| random.clone(), str::to_owned),
+            traceparent: events::trace::span(parent, random),
+            request_id: request_id.map_or_else(|| random.simple().to_string(), str::to_owned),
         }
     }
 
@@ -64,18 +46,12 @@ impl Trace {
             headers.insert(REQUEST_ID, value);
         }
     }
-}
 
-/// The trace id of a well-formed `traceparent`, <https://www.w3.org/TR/trace-context/>.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    };
-    let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    let valid = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
-    (valid && !zero(trace) && !zero(parent)).then_some(trace)
+    /// For what is done to answer it.
+    pub(crate) fn shared(&self) -> Rc<events::trace::Trace> {
+        let (traceparent, request_id) = (self.traceparent.clone(), Some(self.request_id.clone()));
+        Rc::new(events::trace::Trace { traceparent, request_id })
+    }
 }
 
 /// The id of a request that is being answered: [`Trace::put_into`] has seen to it that there is one.
@@ -126,32 +102,6 @@ pub(crate) fn etag<B: AsRef<[u8]> + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_client_cannot_forge_its_address() {
-        let mut headers = HeaderMap::new();
-        headers.append("spin-client-addr", HeaderValue::from_static(CHAINED));
-        headers.append("spin-client-addr", HeaderValue::from_static("192.0.2.1:4711"));
-        assert!(!is_internal(&headers));
-        assert_eq!(client(&headers), "192.0.2.1");
-        headers.append("spin-client-addr", HeaderValue::from_static(CHAINED));
-        assert!(is_internal(&headers));
-    }
-
-    #[test]
-    fn only_well_formed_traces_go_on() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(trace_id(good), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
-        for bad in [
-            "",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-        ] {
-            assert_eq!(trace_id(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_known_version_is_not_sent_again() {

@@ -51,10 +51,10 @@ where
 {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &()) -> Result<Self> {
+    async fn from_request(request: Request, _: &()) -> Result<Self> {
         let key = request.headers().get(HEADER).map(checked).transpose()?;
         let route = format!("{} {}", request.method(), request.uri().path());
-        let bytes = body::json_bytes(request, state).await?;
+        let bytes = body::json_bytes(request).await?;
         let key = key.map(|key| Key { route, key, fingerprint: fingerprint(&bytes) });
         Ok(Self { body: body::parse(&bytes)?, once: Once { key } })
     }

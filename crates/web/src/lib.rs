@@ -1,16 +1,22 @@
 //! What every service needs around its routes: serving, sign-in, errors, idempotency, paging, rate limits, headers,
 //! calls to other services.
 
+mod access_log;
 mod after;
 pub mod audit;
 pub mod auth;
 mod body;
 pub mod client;
+mod client_address;
+mod cors;
+mod edge;
 mod error;
 mod handler;
+mod head;
 mod headers;
 pub mod idempotency;
 mod internal;
+mod json_text;
 mod lines;
 pub mod openapi;
 mod page;

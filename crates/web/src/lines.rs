@@ -1,7 +1,7 @@
 //! Bodies of lines, one JSON value each (NDJSON), that are read while they arrive and written while they leave: their
 //! length costs no memory.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, pin::pin};
 
 use axum::{
     body::Body,
@@ -9,12 +9,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::{
+    Stream, StreamExt,
+    future::{Either, select},
+};
 use http::{HeaderValue, header};
 use http_body_util::BodyExt;
 use send_wrapper::SendWrapper;
 
-use crate::{Error, Result};
+use crate::{Error, Result, body, edge};
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 /// Names by which clients call it.
@@ -72,19 +75,26 @@ impl Lines {
         if !NAMES.contains(&essence.as_str()) {
             return Err(Error::UnsupportedMediaType);
         }
+        body::must_be_plain(request.headers())?;
         let body = request.into_body();
         Ok(Self { body, splitter: Splitter::default(), ready: VecDeque::new(), ended: false })
     }
 
-    /// The next line; `None` after the last one. 400 when the body breaks off.
+    /// The next line; `None` after the last one. 400 when the body breaks off, 408 when the line takes too long to arrive.
     pub async fn next(&mut self) -> Result<Option<Line>> {
-        loop {
-            if let Some(line) = self.ready.pop_front() {
-                return Ok(Some(line));
+        if self.ready.is_empty() {
+            let arrival = pin!(self.read());
+            match select(arrival, pin!(spin_sdk::time::sleep(edge::body_patience()))).await {
+                Either::Left((outcome, _)) => outcome?,
+                Either::Right(_) => return Err(Error::TooSlow),
             }
-            if self.ended {
-                return Ok(None);
-            }
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// Reads until there is a line, or the end.
+    async fn read(&mut self) -> Result<()> {
+        while self.ready.is_empty() && !self.ended {
             match self.body.frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
@@ -98,6 +108,7 @@ impl Lines {
                 }
             }
         }
+        Ok(())
     }
 }
 

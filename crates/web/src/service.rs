@@ -2,7 +2,9 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
+    net::IpAddr,
     rc::Rc,
+    time::Instant,
 };
 
 use axum::{
@@ -12,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use events::Envelope;
+use events::{Envelope, trace::Trace};
 use futures::future::LocalBoxFuture;
 use http::{Uri, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Either, Full};
@@ -23,12 +25,16 @@ use tower_service::Service as _;
 use uuid::Uuid;
 
 use crate::{
-    Error, Result, after, audit, auth::SigningKey, client, headers, idempotency, internal, lines::Streamed, rate_limit,
-    rate_limit::Limit,
+    Error, Result, access_log, after, audit,
+    auth::SigningKey,
+    body::LONGEST_BODY,
+    client,
+    client_address::{self, is_internal},
+    edge, head, headers, idempotency, internal,
+    lines::Streamed,
+    rate_limit::{self, Limits},
 };
 
-/// Longer bodies are refused with 413, unless a route has a limit of its own.
-const LONGEST_BODY: usize = 64 * 1024;
 /// At most one tick in this time is started by the requests of an instance.
 const TICK_INTERVAL: i64 = 1000;
 
@@ -39,6 +45,9 @@ pub trait Service: 'static {
     const NAME: &'static str;
     /// Its database, when it has one.
     const DATABASE: Option<&'static Database>;
+
+    /// Paths at which somebody could try out what lets them in: their requests are counted apart, and fewer are allowed.
+    const SIGN_IN: &'static [&'static str] = &[];
 
     /// Its routes, with whole paths.
     fn routes() -> Router;
@@ -69,7 +78,7 @@ pub trait Service: 'static {
 struct Instance {
     router: RefCell<Router>,
     /// Where requests are counted, and how many may come.
-    limit: Option<(&'static Database, Limit)>,
+    limits: Option<(&'static Database, Limits)>,
     next_tick: Cell<i64>,
     ticking: Cell<bool>,
     signing_keys: fn() -> LocalBoxFuture<'static, Result<Vec<SigningKey>>>,
@@ -99,8 +108,8 @@ async fn instance<S: Service>() -> Result<Rc<Instance>> {
     let phase = i64::from(Uuid::new_v4().as_bytes()[0]) * TICK_INTERVAL / 256;
     let instance = Rc::new(Instance {
         router: RefCell::new(router::<S>()),
-        limit: match S::DATABASE {
-            Some(database) => Some((database, Limit::of(S::NAME).await?)),
+        limits: match S::DATABASE {
+            Some(database) => Some((database, Limits::of(S::NAME).await?)),
             None => None,
         },
         next_tick: Cell::new(Timestamp::now().0 + phase),
@@ -133,59 +142,101 @@ pub(crate) async fn signing_keys() -> Result<Vec<SigningKey>> {
 
 /// Answers one request; the whole entry point of a service.
 pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Full<Bytes>, Body>> {
+    let begun = Instant::now();
     let trace = headers::Trace::of(request.headers());
-    let method = request.method().clone();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let if_none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
     // Whatever is written down of it goes by the id that its answer has.
     trace.put_into(request.headers_mut());
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let from = From { internal: is_internal(request.headers()), client: None };
 
-    let response = events::trace::scope(trace.traceparent.clone(), answer::<S>(request)).await;
-    if response.status().is_server_error() {
-        eprintln!("error: {} for request {}, trace {}", response.status(), trace.request_id, trace.traceparent);
+    let edge = edge::get().await;
+    let (response, from) = match &edge {
+        Ok(edge) => {
+            let from = From { client: edge.proxies.client(request.headers()), ..from };
+            let response = match edge.cors.preflight(request.method(), request.headers()) {
+                Some(response) => response,
+                None => events::trace::scope(trace.shared(), answer::<S>(request, &from)).await,
+            };
+            (response, from)
+        }
+        Err(error) => (cannot_start::<S>(error), from),
+    };
+    let status = response.status();
+    if status.is_server_error() {
+        eprintln!("error: {status} for request {}, trace {}", trace.request_id, trace.traceparent);
     }
     let (mut parts, body) = response.into_parts();
-    let mut response = if parts.extensions.remove::<Streamed>().is_some() {
-        http::Response::from_parts(parts, Either::Right(body))
+    let (mut response, bytes) = if parts.extensions.remove::<Streamed>().is_some() {
+        (http::Response::from_parts(parts, Either::Right(body)), None)
     } else {
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let mut response = http::Response::from_parts(parts, body);
         headers::etag(&method, if_none_match.as_ref(), &mut response);
-        response.map(|body| Either::Left(Full::new(body)))
+        let bytes = response.body().len();
+        (response.map(|body| Either::Left(Full::new(body))), Some(bytes))
     };
     headers::write(response.headers_mut(), &trace);
+    if let Ok(edge) = &edge {
+        edge.cors.write(origin.as_ref(), response.headers_mut());
+        edge.log.write(&access_log::Entry {
+            service: S::NAME,
+            method: &method,
+            path: &path,
+            status: response.status(),
+            duration: begun.elapsed(),
+            trace: &trace,
+            client: from.client,
+            internal: from.internal,
+            bytes,
+        });
+    }
 
     leave_work::<S>();
     response
 }
 
-async fn answer<S: Service>(request: Request) -> Response<Body> {
+/// Where a request comes from.
+struct From {
+    /// From another component of the shop.
+    internal: bool,
+    client: Option<IpAddr>,
+}
+
+fn cannot_start<S: Service>(error: &Error) -> Response<Body> {
+    eprintln!("error: {} cannot start: {error}", S::NAME);
+    Error::Unavailable(S::NAME.into()).into_response()
+}
+
+async fn answer<S: Service>(request: Request, from: &From) -> Response<Body> {
     let instance = match instance::<S>().await {
         Ok(instance) => instance,
-        Err(error) => {
-            eprintln!("error: {} cannot start: {error}", S::NAME);
-            return Error::Unavailable(S::NAME.into()).into_response();
-        }
+        Err(error) => return cannot_start::<S>(&error),
     };
-    let inside = headers::is_internal(request.headers());
-    if !inside && request.uri().path().starts_with("/internal") {
-        return Error::NotFound(format!("route {} {}", request.method(), request.uri().path()).into()).into_response();
+    let request = without_trailing_slash(request);
+    let path = request.uri().path();
+    if !from.internal && path.starts_with("/internal") {
+        return Error::NotFound(format!("route {} {path}", request.method()).into()).into_response();
     }
-    let budget = match &instance.limit {
-        Some((database, limit)) if !inside => {
-            let (budget, outcome) = limit.count(database, headers::client(request.headers())).await;
-            if let Err(error) = outcome {
-                let mut response = error.into_response();
-                budget.write(response.headers_mut());
-                return response;
-            }
-            Some(budget)
+    let (budget, refusal) = match &instance.limits {
+        Some((database, limits)) if !from.internal => {
+            let client = client_address::counted_as(from.client);
+            let counted = limits.count(database, &client, S::SIGN_IN.contains(&path)).await;
+            (Some(counted.0), counted.1.err())
         }
-        _ => None,
+        _ => (None, None),
     };
-    let mut router = instance.router.borrow().clone();
-    let mut response = match router.call(without_trailing_slash(request)).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    let refusal = refusal.or_else(|| head::check(request.uri(), request.headers()).err());
+    let mut response = match refusal {
+        Some(refusal) => refusal.into_response(),
+        None => {
+            let mut router = instance.router.borrow().clone();
+            match router.call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
     };
     if let Some(budget) = budget {
         budget.write(response.headers_mut());
@@ -223,11 +274,11 @@ fn leave_work<S: Service>() {
         spin_sdk::wasip3::spawn(events::relay(database));
     }
     if Timestamp::now().0 >= instance.next_tick.get() {
-        spin_sdk::wasip3::spawn(async {
+        spin_sdk::wasip3::spawn(events::trace::scope(Trace::new(), async {
             if let Err(error) = tick::<S>().await {
                 eprintln!("error: tick of {}: {error}", S::NAME);
             }
-        });
+        }));
     }
 }
 

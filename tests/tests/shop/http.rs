@@ -274,7 +274,7 @@ fn limits(answer: &Answer) -> [u64; 3] {
 const HOUR: u64 = 60 * 60;
 
 async fn open_with_ten_an_hour() -> Shop {
-    let variables = [("rate_limit_max", 10), ("rate_limit_window_ms", HOUR * 1000)];
+    let variables = [("rate_limit_max", 10), ("auth_rate_limit_max", 10), ("rate_limit_window_ms", HOUR * 1000)];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_string())).into();
     Shop::start(ShopOptions { variables, ..ShopOptions::default() }).await
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod abuse;
 mod accounts;
 mod addresses;
 mod admin;
@@ -19,6 +20,8 @@ mod crash;
 mod deadlines;
 mod deploy;
 mod discounts;
+mod edge;
+mod enumeration;
 mod events;
 mod failed_orders;
 mod fake_stripe;
@@ -45,6 +48,7 @@ mod products;
 mod profile;
 mod purchase;
 mod races;
+mod raw;
 mod readme;
 mod refund_requests;
 mod reset;
@@ -57,4 +61,5 @@ mod stripe;
 mod support;
 mod thresholds;
 mod time;
+mod tokens;
 mod webhooks;

@@ -1,0 +1,415 @@
+//! The way in: who may read answers, who is counted as whom, and what is written down of a request.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::IntoFuture,
+    net::IpAddr,
+    time::Duration,
+};
+
+use bodega_host::Verdict;
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use shop_tests::{Answer, Call, Script, Shop, ShopOptions, eventually, needs_bench};
+
+const LOGIN: &str = "/api/v1/auth/login";
+const REFRESH: &str = "/api/v1/auth/refresh";
+const PRODUCTS: &str = "/api/v1/products";
+const PAGE: &str = "https://shop.example";
+const HOUR: u64 = 60 * 60;
+
+fn options(variables: &[(&str, &str)]) -> ShopOptions {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    ShopOptions { variables: variables.collect(), ..ShopOptions::default() }
+}
+
+/// With limits by the hour, at the beginning of one. The first are those of the variables, the last ones of the test.
+async fn limited(variables: &[(&str, &str)]) -> Shop {
+    let window = (HOUR * 1000).to_string();
+    let mut all = vec![("rate_limit_window_ms", window.as_str())];
+    all.extend(variables);
+    let shop = Shop::start(options(&all)).await;
+    shop.clock.advance(Duration::from_secs(HOUR - shop.now().as_secs() % HOUR));
+    shop
+}
+
+/// What the three headers say: limit, remaining, reset.
+fn limits(answer: &Answer) -> [u64; 3] {
+    ["limit", "remaining", "reset"].map(|name| {
+        let value = answer.header(&format!("x-ratelimit-{name}"));
+        value.unwrap_or_else(|| panic!("{name}: {:?}", answer.headers)).parse().unwrap()
+    })
+}
+
+fn list(answer: &Answer, name: &str) -> BTreeSet<String> {
+    let text = answer.header(name).unwrap_or_else(|| panic!("{name}: {:?}", answer.headers));
+    text.split(',').map(|part| part.trim().to_ascii_lowercase()).collect()
+}
+
+fn preflight<'a>(shop: &'a Shop, path: &str, origin: &str) -> Call<'a> {
+    let call = shop.request(Method::OPTIONS, path).header("origin", origin);
+    call.header("access-control-request-method", "PUT").header("access-control-request-headers", "authorization")
+}
+
+/// Whether a page of this origin may read the answer.
+fn readable(answer: &Answer, origin: &str) -> bool {
+    let allowed = answer.header("access-control-allow-origin");
+    let exposed = answer.header("access-control-expose-headers");
+    assert_eq!(allowed.is_some(), exposed.is_some(), "{:?}", answer.headers);
+    assert_eq!(answer.header("access-control-allow-credentials"), None, "there are no cookies");
+    allowed == Some("*") || allowed == Some(origin)
+}
+
+#[tokio::test]
+async fn preflights_are_answered_for_pages_of_the_shop_and_not_for_others() {
+    let shop = Shop::start(options(&[("cors_origins", "https://shop.example, http://localhost:5173")])).await;
+    let paths =
+        ["/", "/health", "/nowhere", PRODUCTS, LOGIN, "/api/v1/orders/1", "/api/v1/carts/me/", "/api/v1/payments"];
+    for path in paths {
+        for origin in [PAGE, "http://localhost:5173"] {
+            let answer = preflight(&shop, path, origin).await;
+            assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""), "{path}");
+            assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{path}");
+            assert!(list(&answer, "vary").contains("origin"), "{path}");
+            assert_eq!(answer.header("access-control-max-age"), Some("7200"));
+            let methods = list(&answer, "access-control-allow-methods");
+            assert!(["get", "post", "put", "patch", "delete"].iter().all(|method| methods.contains(*method)));
+            let headers = list(&answer, "access-control-allow-headers");
+            let sent =
+                ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "x-cart-token"];
+            assert!(sent.iter().all(|name| headers.contains(*name)), "{headers:?}");
+            assert_eq!(answer.header("x-ratelimit-limit"), None, "it is not counted");
+        }
+        for stranger in ["https://evil.example", "http://shop.example", "https://shop.example.evil.example", "null"] {
+            let answer = preflight(&shop, path, stranger).await;
+            assert_eq!(answer.status, 204, "{path}");
+            let told: Vec<_> =
+                answer.headers.keys().filter(|name| name.as_str().starts_with("access-control")).collect();
+            assert_eq!(told, Vec::<&reqwest::header::HeaderName>::new(), "{path} {stranger}");
+        }
+    }
+    let plain = shop.request(Method::OPTIONS, PRODUCTS).header("origin", PAGE).await;
+    assert_eq!(plain.status, 405, "a question that is no preflight is a request as any other");
+}
+
+#[tokio::test]
+async fn whatever_the_answer_a_page_of_the_shop_can_read_it() {
+    needs_bench!("it makes services fail");
+    let script = Script::new();
+    let window = (HOUR * 1000).to_string();
+    // Four of the requests below count as signing in, and each is sent three times.
+    let limits = [("cors_origins", PAGE), ("auth_rate_limit_max", "12"), ("rate_limit_window_ms", window.as_str())];
+    let mut options = options(&limits);
+    options.control = Some(script.clone());
+    let shop = Shop::start(options).await;
+    shop.clock.advance(Duration::from_secs(HOUR - shop.now().as_secs() % HOUR));
+    let long = " ".repeat(70_000);
+    let broken = ["/health", "/api/v1/inventory/check?productId=1&quantity=1"];
+    let calls = || {
+        vec![
+            (200, shop.get(PRODUCTS)),
+            (200, shop.get("/health")),
+            (404, shop.get("/nowhere")),
+            (404, shop.get("/api/v1/products/77")),
+            (400, shop.get("/api/v1/products?limit=x")),
+            (401, shop.get("/api/v1/orders")),
+            (405, shop.delete(PRODUCTS)),
+            (415, shop.request(Method::POST, LOGIN).header("content-type", "text/plain").bytes("x")),
+            (413, shop.request(Method::POST, LOGIN).header("content-type", "application/json").bytes(long.as_str())),
+            (422, shop.post(LOGIN, &json!({}))),
+            (401, shop.post(REFRESH, &json!({ "refreshToken": "made up" }))),
+            (429, shop.post(LOGIN, &json!({}))),
+        ]
+    };
+    for (status, call) in calls() {
+        let answer = call.clone().header("origin", PAGE).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert!(readable(&answer, PAGE), "{status}: {:?}", answer.headers);
+        let exposed = list(&answer, "access-control-expose-headers");
+        let own =
+            ["etag", "location", "x-request-id", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+        for name in own.iter().chain(&["retry-after", "www-authenticate", "idempotent-replayed"]) {
+            assert!(exposed.contains(*name), "{name}");
+        }
+        let stranger = call.clone().header("origin", "https://evil.example").await;
+        assert!(!readable(&stranger, "https://evil.example"), "{status}");
+        assert!(list(&stranger, "vary").contains("origin") && list(&call.await, "vary").contains("origin"));
+    }
+    script.rule(|call| match call.interface {
+        "sqlite" => Verdict::Fail("broken".into()),
+        _ => Verdict::Proceed,
+    });
+    for path in broken {
+        let answer = shop.get(path).header("origin", PAGE).await;
+        assert!(answer.status.is_server_error(), "{}", answer.text);
+        assert!(readable(&answer, PAGE), "{path}");
+    }
+    script.clear();
+}
+
+#[tokio::test]
+async fn without_a_list_all_pages_may_read_and_with_none_nobody() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    assert!(readable(&shop.get(PRODUCTS).header("origin", "https://any.example").await, "https://any.example"));
+    assert_eq!(preflight(&shop, PRODUCTS, "null").await.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(shop.get(PRODUCTS).await.header("access-control-allow-origin"), None);
+    let shop = Shop::start(options(&[("cors_origins", "")])).await;
+    let answer = shop.get(PRODUCTS).header("origin", PAGE).await;
+    assert!(!readable(&answer, PAGE) && answer.header("vary").is_none());
+    assert_eq!(preflight(&shop, PRODUCTS, PAGE).await.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn signing_in_has_a_limit_of_its_own() {
+    needs_bench!("it moves the clock");
+    let shop = limited(&[("rate_limit_max", "1000"), ("auth_rate_limit_max", "7")]).await;
+    let end = (shop.now().as_secs() / HOUR + 1) * HOUR;
+    for _ in 0..20 {
+        assert_eq!(preflight(&shop, LOGIN, PAGE).await.status, 204, "it costs nothing");
+    }
+    let made_up = json!({ "email": "a@example.com", "refreshToken": "x", "code": "x", "newPassword": "x" });
+    let paths = ["auth/register", "auth/login", "auth/refresh", "auth/forgot-password", "auth/reset-password"];
+    let paths = paths.map(|path| format!("/api/v1/{path}"));
+    let more = [format!("{LOGIN}/"), format!("{LOGIN}//?x=1")];
+    for (left, path) in (0..7).rev().zip(paths.iter().chain(&more)) {
+        let answer = shop.post(path.as_str(), &made_up).await;
+        assert!(answer.status != 429 && answer.status != 404, "{path}: {}", answer.text);
+        assert_eq!(limits(&answer), [7, left, end], "{path}");
+    }
+    for path in paths.iter().chain(&more) {
+        let answer = shop.post(path.as_str(), &made_up).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["code"]), (429, &json!("too-many-requests")), "{path}");
+        assert_eq!(limits(&answer), [7, 0, end], "{path}");
+        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=HOUR).contains(&wait), "{wait}");
+    }
+    // Other ways to write the path lead nowhere, and everything else has its own budget.
+    for (path, status) in [("/api/v1/auth/%6cogin", 404), ("/api/v1/auth/me", 401), ("/api/v1//auth/login", 404)] {
+        let answer = shop.get(path).await;
+        assert_eq!(answer.status, status, "{path}");
+        if path != "/api/v1//auth/login" {
+            assert_eq!(limits(&answer)[0], 1000, "{path}");
+        }
+    }
+    shop.clock.advance(Duration::from_secs(HOUR));
+    assert_eq!(limits(&shop.post(REFRESH, &made_up).await)[..2], [7, 6], "the next hour has its own");
+
+    let shop = limited(&[("rate_limit_max", "60")]).await;
+    assert_eq!(limits(&shop.post(REFRESH, &made_up).await)[..2], [10, 9], "a sixth, unless somebody says otherwise");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_crowd_no_more_pass_than_the_window_has_however_many_instances_serve_it() {
+    needs_bench!("it moves the clock");
+    let mut options = options(&[
+        ("rate_limit_max", "200"),
+        ("auth_rate_limit_max", "20"),
+        ("rate_limit_window_ms", &(HOUR * 1000).to_string()),
+    ]);
+    // So the crowd meets dozens of them.
+    options.max_instance_reuse = Some(5);
+    let shop = Shop::start(options).await;
+    shop.clock.advance(Duration::from_secs(HOUR - shop.now().as_secs() % HOUR));
+    let made_up = json!({ "refreshToken": "made up" });
+    for _ in 0..2 {
+        let crowd = (0..120).map(|_| shop.post(REFRESH, &made_up).into_future());
+        let passed = join_all(crowd).await.iter().filter(|answer| answer.status != 429).count();
+        assert_eq!(passed, 20, "signing in");
+        let crowd = (0..400).map(|_| shop.get(PRODUCTS).into_future());
+        let answers = join_all(crowd).await;
+        let passed = answers.iter().filter(|answer| answer.status == 200).count();
+        // What an instance holds when it ends is lost: a lot is a sixteenth of what was left.
+        assert!((20..=200).contains(&passed), "{passed} passed");
+        assert!(answers.iter().all(|answer| answer.status == 200 || answer.status == 429));
+        let more = join_all((0..30).map(|_| shop.get(PRODUCTS).into_future())).await;
+        let passed_later = more.iter().filter(|answer| answer.status == 200).count();
+        assert!(passed + passed_later <= 200, "{passed} and {passed_later} passed");
+        shop.clock.advance(Duration::from_secs(HOUR));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_costs_a_statement_now_and_then() {
+    needs_bench!("it counts statements");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    shop.get(PRODUCTS).await.expect(200);
+    script.record();
+    for _ in 0..20 {
+        join_all((0..16).map(|_| shop.get(PRODUCTS).into_future())).await;
+    }
+    let seen = script.recorded();
+    let counted = seen.iter().filter(|call| call.detail.contains("INTO rate_limits")).count();
+    let instances: BTreeSet<_> = seen.iter().map(|call| call.instance).collect();
+    // One for each instance, and one more for each hundred requests or at the turn of a minute.
+    assert!(
+        counted <= 2 * instances.len() + 6,
+        "{counted} statements for 320 requests of {} instances",
+        instances.len()
+    );
+}
+
+#[tokio::test]
+async fn what_a_proxy_says_of_its_clients_is_believed_if_it_is_ours() {
+    needs_bench!("it moves the clock");
+    let shop = limited(&[("rate_limit_max", "3"), ("trusted_proxies", "127.0.0.1, 10.0.0.0/8")]).await;
+    let left = async |forwarded: &str| {
+        let answer = shop.get(PRODUCTS).header("x-forwarded-for", forwarded).await;
+        (answer.status.as_u16(), limits(&answer)[1])
+    };
+    assert_eq!(left("192.0.2.1").await, (200, 2));
+    assert_eq!(left("192.0.2.1").await, (200, 1));
+    assert_eq!(left("198.51.100.9, 192.0.2.1").await, (200, 0), "what the client has put before it changes nothing");
+    assert_eq!(left("192.0.2.1, 10.1.2.3").await, (429, 0), "through two proxies");
+    assert_eq!(left("192.0.2.2").await, (200, 2), "another client");
+    for address in ["2001:db8::1", "2001:db8::ffff", "2001:db8:0:0:1::"] {
+        left(address).await;
+    }
+    assert_eq!(left("2001:db8::2").await, (429, 0), "one network is one client");
+    assert_eq!(left("2001:db8:0:1::2").await, (200, 2), "another network");
+    for malformed in ["unknown", "192.0.2.77, x", "192.0.2.300"] {
+        left(malformed).await;
+    }
+    assert_eq!(left("").await, (429, 0), "what is no address is the proxy's own request");
+
+    // Who is no proxy of ours is believed nothing.
+    let elsewhere = reqwest::Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    for expected in ["2", "1", "0", "0"] {
+        let request = elsewhere.get(format!("{}{PRODUCTS}", shop.url()));
+        let request =
+            request.header("x-forwarded-for", format!("192.0.2.10{expected}")).header("forwarded", "for=192.0.2.9");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["x-ratelimit-remaining"], expected);
+    }
+    let clients = shop.query("catalog", "SELECT client FROM rate_limits ORDER BY client");
+    let clients: Vec<_> = clients.iter().map(|row| row[0].as_str().unwrap()).collect();
+    let expected = ["127.0.0.1", "127.0.0.2", "192.0.2.1", "192.0.2.2", "2001:db8:0:1::/64", "2001:db8::/64"];
+    assert_eq!(clients, expected);
+}
+
+/// The lines of the access log, of requests with this id.
+async fn lines(shop: &Shop, count: usize, of: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let read = || -> Vec<Value> {
+        let lines = shop.output().into_iter().filter_map(|line| serde_json::from_str(&line).ok());
+        lines.filter(|line| of(line)).collect()
+    };
+    eventually(Duration::from_secs(20), "the lines are written", async || read().len() >= count).await;
+    read()
+}
+
+#[tokio::test]
+async fn each_request_is_a_line_of_json_without_secrets() {
+    let shop = Shop::start(options(&[("trusted_proxies", "127.0.0.1")])).await;
+    let ann = shop.customer("ann").await;
+    let token = shop.access_token(&ann).await;
+    let answers = [
+        shop.get("/api/v1/products?q=ann@example.com").header("x-request-id", "r-1").await,
+        shop.get("/api/v1/users/me?token=s3cret").by(&ann).header("x-request-id", "r-2").await,
+        shop.post(LOGIN, &json!({ "email": "bob@example.com", "password": "b0b's own" }))
+            .header("x-request-id", "r-3")
+            .await,
+        shop.get("/nowhere").header("x-request-id", "r-4").header("x-forwarded-for", "192.0.2.1").await,
+        preflight(&shop, LOGIN, PAGE).header("x-request-id", "r-5").await,
+        shop.request(Method::DELETE, "/api/v1/products/%ff").header("x-request-id", "r-6").await,
+    ];
+    let shown = lines(&shop, 6, |line| line["requestId"].as_str().is_some_and(|id| id.starts_with("r-"))).await;
+    let expected = [
+        ("r-1", "catalog", "GET", "/api/v1/products", 200),
+        ("r-2", "accounts", "GET", "/api/v1/users/me", 200),
+        ("r-3", "accounts", "POST", LOGIN, 401),
+        ("r-4", "gateway", "GET", "/nowhere", 404),
+        ("r-5", "accounts", "OPTIONS", LOGIN, 204),
+        ("r-6", "catalog", "DELETE", "/api/v1/products/%ff", 400),
+    ];
+    assert_eq!(shown.len(), expected.len(), "one each, and none for calls between components: {shown:?}");
+    for ((id, service, method, path, status), answer) in expected.into_iter().zip(&answers) {
+        let line = shown.iter().find(|line| line["requestId"] == id).unwrap();
+        let told = (&line["service"], &line["method"], &line["path"], &line["status"]);
+        assert_eq!(told, (&json!(service), &json!(method), &json!(path), &json!(status)), "{line}");
+        assert_eq!(answer.header("x-request-id"), Some(id));
+        assert_eq!(line["bytes"], answer.text.len(), "{line}");
+        assert!(line["durationMs"].as_f64().is_some_and(|time| (0.0..60_000.0).contains(&time)), "{line}");
+        assert_eq!(line["traceparent"].as_str().map(str::len), Some(55), "{line}");
+        assert_eq!(line["client"], if id == "r-4" { "192.0.2.1" } else { "127.0.0.1" });
+        let time = humantime::parse_rfc3339(line["time"].as_str().unwrap()).unwrap();
+        let age = shop.now().saturating_sub(time.duration_since(std::time::UNIX_EPOCH).unwrap());
+        assert!(age < Duration::from_secs(60), "{line}");
+    }
+    let everything = shop.output().join("\n");
+    for secret in ["ann@example.com", "bob@example.com", "b0b's own", "s3cret", ann.password.as_str(), token.as_str()] {
+        assert!(!everything.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn the_access_log_can_be_switched_off() {
+    let shop = Shop::start(options(&[("access_log", "off")])).await;
+    shop.get(PRODUCTS).await.expect(200);
+    shop.post(LOGIN, &json!({})).await.expect(422);
+    assert_eq!(shop.output(), Vec::<String>::new());
+}
+
+/// The parts of a `traceparent`: of the trace, and of the span.
+fn parts(traceparent: &Value) -> (String, String) {
+    let parts: Vec<_> = traceparent.as_str().unwrap_or_else(|| panic!("{traceparent}")).split('-').collect();
+    assert_eq!((parts.len(), parts[0], parts[3]), (4, "00", "01"), "{traceparent}");
+    (parts[1].to_owned(), parts[2].to_owned())
+}
+
+#[tokio::test]
+async fn all_that_follows_from_a_request_belongs_to_its_trace_each_as_a_span_of_its_own() {
+    needs_bench!("nothing else may happen meanwhile");
+    let shop = Shop::start(options(&[("access_log", "all")])).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(1.0, 5).await;
+    shop.settle().await;
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let buy = shop.order(&ann, mug, 1, Some("tok_visa")).header("traceparent", &format!("00-{trace}-{span}-01"));
+    let order = buy.header("x-request-id", "order-1").await.expect(201)["id"].as_i64().unwrap();
+    shop.wait_for(order, "paid").await;
+    shop.settle().await;
+
+    let mut spans = vec![span.to_owned()];
+    let mut events = BTreeMap::new();
+    for service in ["orders", "inventory", "payments", "catalog", "carts", "accounts"] {
+        for row in shop.query(service, "SELECT envelope FROM outbox ORDER BY id") {
+            let event: Value = serde_json::from_str(row[0].as_str().unwrap()).unwrap();
+            let (of, own) = parts(&event["traceparent"]);
+            let about = event["data"]["orderId"] == order || event["eventType"].as_str().unwrap().starts_with("STOCK");
+            if about && of == trace {
+                spans.push(own);
+                *events.entry(event["eventType"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+            }
+            assert!(event["data"]["orderId"] != order || of == trace, "{event}");
+        }
+    }
+    for kind in ["ORDER_PLACED", "INVENTORY_RESERVED", "ORDER_RESERVED", "PAYMENT_SUCCEEDED", "ORDER_PAID"] {
+        assert_eq!(events.get(kind), Some(&1), "{events:?}");
+    }
+
+    let known = |line: &Value| line["traceparent"].as_str().is_some_and(|trace_of| trace_of.contains(trace));
+    let lines = lines(&shop, 6, known).await;
+    let mut calls = BTreeSet::new();
+    for line in &lines {
+        spans.push(parts(&line["traceparent"]).1);
+        calls.insert((line["service"].as_str().unwrap(), line["path"].as_str().unwrap().split("/1").next().unwrap()));
+    }
+    for call in [
+        ("orders", "/api/v1/orders"),
+        ("catalog", "/internal/products"),
+        ("orders", "/internal/events"),
+        ("inventory", "/internal/events"),
+        ("payments", "/internal/events"),
+    ] {
+        assert!(calls.contains(&call), "{call:?} is not among {calls:?}");
+    }
+    let asked = lines.iter().find(|line| line["path"] == "/internal/products").unwrap();
+    assert_eq!(
+        (&asked["requestId"], &asked["internal"]),
+        (&json!("order-1"), &json!(true)),
+        "its name goes on with it"
+    );
+    let distinct: BTreeSet<_> = spans.iter().collect();
+    assert_eq!(distinct.len(), spans.len(), "each is a span of its own: {spans:?}");
+}
