@@ -21,7 +21,8 @@ CREATE TABLE deliveries (
   last_error  TEXT
 );
 
-CREATE INDEX deliveries_due ON deliveries (due_at) WHERE parked_at IS NULL;
+-- outbox_id: so that what waits is counted, and the oldest of it found, in the index alone.
+CREATE INDEX deliveries_due ON deliveries (due_at, outbox_id) WHERE parked_at IS NULL;
 
 CREATE INDEX deliveries_in_order ON deliveries (subscriber, subject, id) WHERE parked_at IS NULL;
 

@@ -20,3 +20,14 @@ CREATE TABLE rate_limits (
 );
 
 CREATE INDEX rate_limits_by_age ON rate_limits (window_end);
+
+-- What instances have counted of their requests: a row each time one of them writes down what it has, and one with the sum
+-- of those that were added up, whose counted_at is 0. Never more than a few thousand rows.
+-- counts: [{"method": "GET", "route": "/api/v1/products/{id}", "status": 200, "micros": 1234, "buckets": [0, 1, …]}].
+CREATE TABLE request_counts (
+  id          TEXT   PRIMARY KEY,
+  counted_at  BIGINT NOT NULL,
+  counts      TEXT   NOT NULL
+);
+
+CREATE INDEX request_counts_by_age ON request_counts (counted_at);

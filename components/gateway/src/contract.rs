@@ -3,11 +3,21 @@
 use utoipa::OpenApi;
 use web::Service;
 
-use crate::{health, openapi, tick};
+use crate::{docs, health, index, metrics, openapi, tick};
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(health::health, openapi::document, tick::tick),
+    paths(
+        index::index,
+        health::health,
+        health::ready,
+        health::alive,
+        metrics::metrics,
+        openapi::document,
+        docs::page,
+        docs::file,
+        tick::tick
+    ),
     tags((name = "shop", description = "The shop as a whole."))
 )]
 struct Shop;

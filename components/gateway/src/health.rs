@@ -1,19 +1,18 @@
-//! `GET /health`: the shop is up when all of its services are.
+//! `GET /health`, `/readyz`, `/livez`: the shop is up when all of its services are.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use axum::response::IntoResponse;
-use futures::future::{Either, join_all, select};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
-use web::{Json, client};
+use web::Json;
 
-/// The services without which the shop cannot sell.
-pub(crate) const SERVICES: [&str; 7] =
-    ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
-/// A service that takes longer to say that it is up is not. Shorter than the patience of those who watch the shop.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::services;
+
+/// True for this moment only.
+pub(crate) const NOW_ONLY: [(HeaderName, HeaderValue); 1] =
+    [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
 
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -45,19 +44,46 @@ struct Health {
     )
 )]
 pub(crate) async fn health() -> impl IntoResponse {
-    let statuses = join_all(SERVICES.map(status)).await;
-    let services: BTreeMap<_, _> = SERVICES.into_iter().zip(statuses).collect();
-    let up = services.values().all(|status| *status == Status::Up);
-    let (code, status) =
-        if up { (StatusCode::OK, Status::Up) } else { (StatusCode::SERVICE_UNAVAILABLE, Status::Down) };
-    let now_only = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (code, now_only, Json(Health { status, services }))
+    answer().await
 }
 
-async fn status(service: &'static str) -> Status {
-    let answer = Box::pin(client::get::<IgnoredAny>(service, "/internal/health"));
-    match select(answer, Box::pin(spin_sdk::time::sleep(PATIENCE))).await {
-        Either::Left((Ok(Some(_)), _)) => Status::Up,
-        _ => Status::Down,
-    }
+/// The same, under the name that Kubernetes gives it.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "getReadiness",
+    responses(
+        (status = 200, body = Health, description = "Every service is up."),
+        (status = 503, body = Health, description = "A service is down.")
+    )
+)]
+pub(crate) async fn ready() -> impl IntoResponse {
+    answer().await
+}
+
+async fn answer() -> impl IntoResponse {
+    let answers = services::ask::<IgnoredAny>("/internal/health").await;
+    let status = |up| if up { Status::Up } else { Status::Down };
+    let services: BTreeMap<_, _> =
+        answers.into_iter().map(|(service, answer)| (service, status(answer.is_some()))).collect();
+    let up = services.values().all(|status| *status == Status::Up);
+    let code = if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, NOW_ONLY, Json(Health { status: status(up), services }))
+}
+
+#[derive(Serialize, ToSchema)]
+struct Alive {
+    /// `up`.
+    status: Status,
+}
+
+/// 200 while this component answers at all. Asks nobody: a service that is down is no reason to start the shop anew.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    operation_id = "getLiveness",
+    responses((status = 200, body = Alive, description = "The process answers.", example = json!({"status": "up"})))
+)]
+pub(crate) async fn alive() -> impl IntoResponse {
+    (NOW_ONLY, Json(Alive { status: Status::Up }))
 }

@@ -1,10 +1,16 @@
-//! The gateway: what no service routes. It says how the shop is, and that anything else does not exist.
+//! The gateway: what no service routes. It says what the shop is and how it is, and that anything else does not exist.
 
 #[cfg(test)]
 mod contract;
+mod docs;
+mod exposition;
 mod health;
+mod index;
+mod metrics;
 mod openapi;
+mod services;
 mod tick;
+mod token;
 
 use axum::Router;
 use spin_sdk::{
@@ -21,8 +27,14 @@ impl web::Service for Gateway {
 
     fn routes() -> Router {
         Router::new()
+            .route("/", web::get(index::index))
             .route("/health", web::get(health::health))
+            .route("/readyz", web::get(health::ready))
+            .route("/livez", web::get(health::alive))
+            .route("/metrics", web::get(metrics::metrics))
             .route("/openapi.json", web::get(openapi::document))
+            .route("/docs", web::get(docs::page))
+            .route("/docs/{file}", web::get(docs::file))
             .route("/tick", web::post(tick::tick))
     }
 }

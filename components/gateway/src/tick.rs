@@ -6,14 +6,13 @@ use std::{collections::BTreeMap, pin::pin, time::Duration};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures::future::{Either, join_all, select};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
-use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 use web::{Error, Json, Result, variable};
 
-use crate::health::SERVICES;
+use crate::{services::SERVICES, token};
 
 /// Longer than a relay waits for a subscriber: a round that is given up is one that does not count its attempts.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,28 +44,19 @@ struct Rounds {
         (status = 404),
         (status = 503, body = Rounds, description = "A service has not done its round.")
     ),
-    security(("bearer" = []))
+    security((), ("bearer" = []))
 )]
 pub(crate) async fn tick(headers: HeaderMap) -> Result<impl IntoResponse> {
     let Some(token) = variable::get("tick_token").await? else {
         return Err(Error::not_found("route POST /tick"));
     };
-    if !carries(&headers, &token) {
+    if !token::carries(&headers, &token) {
         return Err(Error::Unauthenticated("a tick wants its token"));
     }
     let rounds = join_all(SERVICES.map(round)).await;
     let services: BTreeMap<_, _> = SERVICES.into_iter().zip(rounds).collect();
     let done = services.values().all(|round| *round == Round::Done);
     Ok((if done { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(Rounds { services })))
-}
-
-/// Whether a token is right must not show in the time it takes to say so.
-fn carries(headers: &HeaderMap, token: &str) -> bool {
-    let credentials = headers.get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
-    match credentials.split_at_checked(7) {
-        Some((scheme, given)) => scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.ct_eq(token.as_bytes())),
-        None => false,
-    }
 }
 
 async fn round(service: &'static str) -> Round {
@@ -79,22 +69,4 @@ async fn round(service: &'static str) -> Round {
         Either::Right(_) => eprintln!("error: tick of {service}: no answer within {} s", PATIENCE.as_secs()),
     }
     Round::Failed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_whole_token_opens() {
-        let opens = |credentials: &'static str| {
-            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(credentials))]);
-            carries(&headers, "secret")
-        };
-        assert!(opens("Bearer secret") && opens("bearer secret"));
-        for wrong in ["", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Bearer  secret", "Basic secret"] {
-            assert!(!opens(wrong), "{wrong}");
-        }
-        assert!(!carries(&HeaderMap::new(), "secret"));
-    }
 }

@@ -17,11 +17,13 @@ mod repository;
 use axum::Router;
 use events::Envelope;
 use include_dir::{Dir, include_dir};
+use model::OrderStatus;
 use spin_sdk::{
     http::{IntoResponse, Request},
     http_service,
 };
 use store::{Database, Transaction};
+use web::metrics::Gauge;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations/orders");
 static DATABASE: Database = Database::new("orders", &[events::MIGRATIONS, ("orders", &FILES)]);
@@ -38,6 +40,12 @@ impl web::Service for Orders {
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {
         reactions::react(transaction, event).await
+    }
+
+    async fn gauges() -> web::Result<Vec<Gauge>> {
+        let words = OrderStatus::ALL.iter().map(|status| status.as_str());
+        let counts = repository::counts(&DATABASE).await?;
+        Ok(vec![Gauge::new("bodega_orders", "Orders by state.", "state", words, counts)])
     }
 
     async fn tick() -> web::Result<()> {

@@ -263,6 +263,13 @@ pub(crate) async fn history(database: &Database, id: OrderId) -> Result<Vec<Entr
     database.query(query, params![id.0]).await?.into_iter().map(read).collect()
 }
 
+/// How many orders have each status, as the database has counted them itself: see `0002_counts.sql`.
+pub(crate) async fn counts(database: &Database) -> Result<Vec<(String, i64)>> {
+    let query = "SELECT status, CAST(SUM(orders) AS BIGINT) FROM order_counts WHERE status >= '' GROUP BY status";
+    let rows = database.query(query, params![]).await?;
+    rows.into_iter().map(|mut row| Ok((row.next()?, row.next()?))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

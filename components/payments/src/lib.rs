@@ -19,11 +19,13 @@ mod webhooks;
 use axum::Router;
 use events::Envelope;
 use include_dir::{Dir, include_dir};
+use model::PaymentStatus;
 use spin_sdk::{
     http::{IntoResponse, Request},
     http_service,
 };
 use store::{Database, Transaction};
+use web::metrics::Gauge;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations/payments");
 static DATABASE: Database = Database::new("payments", &[events::MIGRATIONS, ("payments", &FILES)]);
@@ -40,6 +42,12 @@ impl web::Service for Payments {
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {
         reactions::react(transaction, event).await
+    }
+
+    async fn gauges() -> web::Result<Vec<Gauge>> {
+        let words = PaymentStatus::ALL.iter().map(|status| status.as_str());
+        let counts = repository::counts(&DATABASE).await?;
+        Ok(vec![Gauge::new("bodega_payments", "Payments by outcome.", "outcome", words, counts)])
     }
 
     async fn tick() -> web::Result<()> {

@@ -284,3 +284,10 @@ pub(crate) async fn claim(database: &Database, now: Timestamp, lease: Timestamp,
     let rows = database.execute(Durability::Durable, &claim, params![lease.0, now.0]).await?;
     rows.into_iter().map(Payment::read).collect()
 }
+
+/// How many payments have each status, as the database has counted them itself: see `0002_counts.sql`.
+pub(crate) async fn counts(database: &Database) -> Result<Vec<(String, i64)>> {
+    let query = "SELECT status, CAST(SUM(payments) AS BIGINT) FROM payment_counts WHERE status >= '' GROUP BY status";
+    let rows = database.query(query, params![]).await?;
+    rows.into_iter().map(|mut row| Ok((row.next()?, row.next()?))).collect()
+}

@@ -15,7 +15,7 @@ use store::Migrations;
 
 pub use envelope::Envelope;
 pub use inbox::{Batch, Receipt, Refused, knows_foreign, receive, write_down_foreign};
-pub use outbox::{Parked, emit, emit_all, parked, replay, replay_all};
+pub use outbox::{Backlog, Parked, backlog, emit, emit_all, parked, replay, replay_all};
 pub use relay::{has_work, relay, relay_due};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations/common");

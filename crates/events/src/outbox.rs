@@ -254,6 +254,35 @@ pub async fn replay_all(transaction: &Transaction, limit: u32) -> Result<usize> 
     Ok(transaction.query(replay, params![Timestamp::now().0, limit]).await?.len())
 }
 
+/// What is still to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Copies that some subscriber does not have.
+    pub waiting: i64,
+    /// How long the oldest of these has waited.
+    pub oldest_age_ms: i64,
+    /// Copies that were given up.
+    pub parked: i64,
+}
+
+/// How much is still to be delivered, and for how long. Read along indexes that hold only what is undelivered, and only
+/// what is parked.
+pub async fn backlog(database: &Database, now: Timestamp) -> Result<Backlog> {
+    let count = "SELECT count(*), min(outbox_id), (SELECT count(*) FROM deliveries WHERE parked_at >= 0) \
+         FROM deliveries WHERE parked_at IS NULL AND due_at >= 0";
+    let Some(mut row) = database.query_one(count, params![]).await? else {
+        return Err(Error::Engine("deliveries: no row".into()));
+    };
+    let (waiting, oldest, parked) = (row.next()?, row.next::<Option<i64>>()?, row.next()?);
+    let mut backlog = Backlog { waiting, oldest_age_ms: 0, parked };
+    if let Some(oldest) = oldest {
+        let since = database.query_one("SELECT created_at FROM outbox WHERE id = $1", params![oldest]).await?;
+        let since = since.map(|mut row| row.next::<i64>()).transpose()?;
+        backlog.oldest_age_ms = since.map_or(0, |since| (now.0 - since).max(0));
+    }
+    Ok(backlog)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

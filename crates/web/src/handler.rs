@@ -11,6 +11,8 @@ use axum::{
 };
 use send_wrapper::SendWrapper;
 
+use crate::metrics;
+
 /// An `async fn` whose future stays on this thread.
 #[derive(Clone)]
 pub struct Local<F>(F);
@@ -29,6 +31,7 @@ macro_rules! handler {
 
             #[allow(non_snake_case)]
             fn call(self, request: Request, _state: ()) -> Self::Future {
+                metrics::met(request.extensions());
                 Box::pin(SendWrapper::new(async move {
                     #[allow(unused_mut)]
                     let (mut parts, body) = request.into_parts();
@@ -64,7 +67,8 @@ where
 {
     type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-    fn call(self, _request: Request, _state: ()) -> Self::Future {
+    fn call(self, request: Request, _state: ()) -> Self::Future {
+        metrics::met(request.extensions());
         Box::pin(SendWrapper::new(async move { (self.0)().await.into_response() }))
     }
 }

@@ -10,7 +10,7 @@ use store::{Database, Durability};
 use crate::{
     Error, Json, Path, Query, Result, Service,
     audit::{self, Actor},
-    handler, service,
+    handler, metrics, service,
 };
 
 /// A batch of events: at most as many as a relay sends (64), each as long as an order may get: 100 lines with names of 200
@@ -25,6 +25,7 @@ pub(crate) fn routes<S: Service>() -> Router {
         return router;
     }
     router
+        .route("/internal/metrics", handler::get(report::<S>))
         .route("/internal/tick", handler::post(tick::<S>))
         .route("/internal/events", handler::post(events::<S>).layer(DefaultBodyLimit::max(LONGEST_BATCH)))
         .route("/internal/parked", handler::get(parked::<S>))
@@ -49,6 +50,11 @@ async fn health<S: Service>() -> Result<Json<Health>> {
         database.query("SELECT 1", store::params![]).await?;
     }
     Ok(Json(Health { service: S::NAME, status: "up" }))
+}
+
+/// What the service tells of itself, for the gateway's `/metrics`.
+async fn report<S: Service>() -> Result<Json<metrics::Report>> {
+    Ok(Json(metrics::report(database::<S>()?, S::gauges().await?).await?))
 }
 
 /// One bounded round of housekeeping.

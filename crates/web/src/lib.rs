@@ -18,6 +18,7 @@ pub mod idempotency;
 mod internal;
 mod json_text;
 mod lines;
+pub mod metrics;
 pub mod openapi;
 mod page;
 mod rate_limit;

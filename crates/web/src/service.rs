@@ -10,7 +10,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, MatchedPath},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -32,6 +32,7 @@ use crate::{
     client_address::{self, is_internal},
     edge, head, headers, idempotency, internal,
     lines::Streamed,
+    metrics::{self, Gauge},
     rate_limit::{self, Limits},
 };
 
@@ -61,6 +62,11 @@ pub trait Service: 'static {
     /// One bounded round of its own housekeeping.
     async fn tick() -> Result<()> {
         Ok(())
+    }
+
+    /// What it knows of itself, for `/metrics`. Asked every few seconds: nothing that grows with a table.
+    async fn gauges() -> Result<Vec<Gauge>> {
+        Ok(Vec::new())
     }
 
     /// Runs once in each instance, before its first request. While it fails, the service is unavailable.
@@ -129,7 +135,10 @@ fn router<S: Service>() -> Router {
         .fallback(|method: http::Method, uri: Uri| async move {
             Error::NotFound(format!("route {method} {}", uri.path()).into())
         })
-        .method_not_allowed_fallback(|| async { Error::MethodNotAllowed })
+        .method_not_allowed_fallback(|request: axum::extract::Request| {
+            metrics::met(request.extensions());
+            async { Error::MethodNotAllowed }
+        })
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
 }
 
@@ -152,16 +161,16 @@ pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Fu
     let from = From { internal: is_internal(request.headers()), client: None };
 
     let edge = edge::get().await;
-    let (response, from) = match &edge {
+    let (response, route, from) = match &edge {
         Ok(edge) => {
             let from = From { client: edge.proxies.client(request.headers()), ..from };
-            let response = match edge.cors.preflight(request.method(), request.headers()) {
-                Some(response) => response,
+            let (response, route) = match edge.cors.preflight(request.method(), request.headers()) {
+                Some(response) => (response, None),
                 None => events::trace::scope(trace.shared(), answer::<S>(request, &from)).await,
             };
-            (response, from)
+            (response, route, from)
         }
-        Err(error) => (cannot_start::<S>(error), from),
+        Err(error) => (cannot_start::<S>(error), None, from),
     };
     let status = response.status();
     if status.is_server_error() {
@@ -193,6 +202,11 @@ pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Fu
         });
     }
 
+    if let Some(database) = S::DATABASE
+        && metrics::count(&method, route, response.status(), begun.elapsed())
+    {
+        spin_sdk::wasip3::spawn(metrics::flush(database));
+    }
     leave_work::<S>();
     response
 }
@@ -209,15 +223,17 @@ fn cannot_start<S: Service>(error: &Error) -> Response<Body> {
     Error::Unavailable(S::NAME.into()).into_response()
 }
 
-async fn answer<S: Service>(request: Request, from: &From) -> Response<Body> {
+/// The answer, and the route that the request has met.
+async fn answer<S: Service>(request: Request, from: &From) -> (Response<Body>, Option<MatchedPath>) {
     let instance = match instance::<S>().await {
         Ok(instance) => instance,
-        Err(error) => return cannot_start::<S>(&error),
+        Err(error) => return (cannot_start::<S>(&error), None),
     };
     let request = without_trailing_slash(request);
     let path = request.uri().path();
     if !from.internal && path.starts_with("/internal") {
-        return Error::NotFound(format!("route {} {path}", request.method()).into()).into_response();
+        let refusal = Error::NotFound(format!("route {} {path}", request.method()).into());
+        return (refusal.into_response(), None);
     }
     let (budget, refusal) = match &instance.limits {
         Some((database, limits)) if !from.internal => {
@@ -228,20 +244,18 @@ async fn answer<S: Service>(request: Request, from: &From) -> Response<Body> {
         _ => (None, None),
     };
     let refusal = refusal.or_else(|| head::check(request.uri(), request.headers()).err());
-    let mut response = match refusal {
-        Some(refusal) => refusal.into_response(),
+    let (mut response, route) = match refusal {
+        Some(refusal) => (refusal.into_response(), None),
         None => {
             let mut router = instance.router.borrow().clone();
-            match router.call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
+            let (Ok(response), route) = metrics::routed(router.call(request)).await;
+            (response, route)
         }
     };
     if let Some(budget) = budget {
         budget.write(response.headers_mut());
     }
-    response
+    (response, route)
 }
 
 /// A path with and without a trailing slash is the same path.
@@ -314,5 +328,6 @@ async fn housekeeping<S: Service>(database: &'static Database) -> Result<()> {
     idempotency::prune(database, now).await?;
     rate_limit::prune(database, now).await?;
     audit::prune(database, now).await?;
+    metrics::compact(database, now).await?;
     done
 }

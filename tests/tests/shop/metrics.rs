@@ -1,0 +1,495 @@
+//! What the shop counts of itself, as Prometheus reads it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bodega_host::{HostCall, Phase, Verdict};
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench};
+
+use crate::{events::is_delivery, support::assert_problem};
+
+const SERVICES: [&str; 7] = ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
+/// Instances write down what they have counted after half a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than a row is left alone before it is added to others.
+const SETTLED: Duration = Duration::from_secs(11);
+const SHOWN: &str = "/api/v1/products/{id}";
+
+/// What one scrape says: the value of each name with its labels.
+#[derive(Debug, Clone)]
+struct Scrape {
+    samples: BTreeMap<(String, BTreeMap<String, String>), f64>,
+    types: BTreeMap<String, String>,
+}
+
+impl Scrape {
+    /// Reads the text strictly: each family is described once, before its samples, which stand together.
+    fn read(text: &str) -> Self {
+        let mut scrape = Self { samples: BTreeMap::new(), types: BTreeMap::new() };
+        let (mut described, mut family) = (String::new(), String::new());
+        assert!(text.ends_with('\n'));
+        for line in text.lines() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                described = help.split_once(' ').unwrap().0.to_owned();
+            } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = kind.split_once(' ').unwrap();
+                assert_eq!(name, described, "{line}");
+                assert!(scrape.types.insert(name.to_owned(), kind.to_owned()).is_none(), "twice: {line}");
+                family = name.to_owned();
+            } else {
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                let (name, labels) = series.strip_suffix('}').unwrap().split_once('{').unwrap();
+                let histogram = scrape.types[&family] == "histogram";
+                let suffix = name.strip_prefix(family.as_str()).unwrap_or_else(|| panic!("not of {family}: {line}"));
+                assert_eq!(["_bucket", "_sum", "_count"].contains(&suffix), histogram, "{line}");
+                let key = (name.to_owned(), labels_of(labels));
+                assert!(scrape.samples.insert(key, value.parse().unwrap()).is_none(), "twice: {line}");
+            }
+        }
+        scrape
+    }
+
+    /// The sum of a name's samples that have these labels, and others.
+    fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let fits = |of: &BTreeMap<String, String>| {
+            labels.iter().all(|(label, value)| of.get(*label).is_some_and(|of| of == value))
+        };
+        self.samples.iter().filter(|((of, labels), _)| of == name && fits(labels)).map(|(_, value)| value).sum()
+    }
+
+    fn requests(&self, labels: &[(&str, &str)]) -> f64 {
+        self.sum("http_requests_total", labels)
+    }
+
+    /// The value for each value of a label.
+    fn by(&self, name: &str, label: &str) -> BTreeMap<String, i64> {
+        let of = self.samples.iter().filter(|((of, _), _)| of == name);
+        #[allow(clippy::cast_possible_truncation, reason = "counts")]
+        of.map(|((_, labels), value)| (labels[label].clone(), *value as i64)).collect()
+    }
+
+    fn values(&self, label: &str) -> BTreeSet<String> {
+        self.samples.keys().filter_map(|(_, labels)| labels.get(label).cloned()).collect()
+    }
+}
+
+/// `a="b",c="d"`, where values have `\\`, `\"` and `\n`.
+fn labels_of(text: &str) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let mut rest = text;
+    while let Some((label, after)) = rest.split_once("=\"") {
+        let (mut value, mut characters) = (String::new(), after.char_indices());
+        let end = loop {
+            match characters.next().unwrap() {
+                (at, '"') => break at,
+                (_, '\\') => value.push(match characters.next().unwrap().1 {
+                    'n' => '\n',
+                    other => other,
+                }),
+                (_, other) => value.push(other),
+            }
+        };
+        labels.insert(label.trim_start_matches(',').to_owned(), value);
+        rest = &after[end + 1..];
+    }
+    assert_eq!(rest, "", "{text}");
+    labels
+}
+
+async fn scrape(shop: &Shop) -> Scrape {
+    let answer = shop.get("/metrics").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    Scrape::read(&answer.text)
+}
+
+/// Waits until so many requests are counted, and sees that it stays at that.
+async fn assert_counted(shop: &Shop, labels: &[(&str, &str)], requests: usize) -> Scrape {
+    let requests = u32::try_from(requests).map(f64::from).unwrap();
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let seen = scrape(shop).await;
+        let counted = seen.requests(labels);
+        assert!(counted <= requests, "{counted} of {requests} {labels:?}");
+        if counted >= requests {
+            break;
+        }
+        assert!(Instant::now() < end, "{counted} of {requests} {labels:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Longer than an instance collects: nothing comes later that was counted already.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let seen = scrape(shop).await;
+    assert!((seen.requests(labels) - requests).abs() < 0.5, "{labels:?}");
+    seen
+}
+
+/// Histograms do not fall from bucket to bucket, end in the count, and count what the counter does.
+fn assert_histograms(scrape: &Scrape) {
+    let mut histograms: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
+    for ((name, labels), value) in &scrape.samples {
+        if name == "http_request_duration_seconds_bucket" {
+            let mut labels = labels.clone();
+            let bound = labels.remove("le").unwrap();
+            let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap() };
+            histograms.entry(labels).or_default().push((bound, *value));
+        }
+    }
+    assert!(!histograms.is_empty());
+    for (labels, mut buckets) in histograms {
+        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(buckets.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{labels:?}: {buckets:?}");
+        assert_eq!((buckets.len(), buckets[13].0), (14, f64::INFINITY));
+        let labels: Vec<_> = labels.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect();
+        let of = |name: &str| scrape.sum(&format!("http_request_duration_seconds_{name}"), &labels);
+        assert!((of("count") - buckets[13].1).abs() < 0.5 && (of("count") - scrape.requests(&labels)).abs() < 0.5);
+        assert!(of("sum") > 0.0 && of("sum") < 60.0 * of("count"), "{labels:?}: {}", of("sum"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_at_once_are_counted_exactly() {
+    const CLIENTS: usize = 16;
+    const EACH: usize = 30;
+    for reuse in [None, Some(5)] {
+        let shop = Shop::start(ShopOptions { max_instance_reuse: reuse, ..ShopOptions::default() }).await;
+        let mug = shop.product(5.0, 10).await;
+        let clients = (0..CLIENTS).map(async |_| {
+            for round in 0..EACH {
+                let (path, status) = match round % 3 {
+                    0 => (format!("/api/v1/products/{mug}"), 200),
+                    1 => ("/api/v1/products/4711".to_owned(), 404),
+                    _ => ("/api/v1/products/1/nowhere".to_owned(), 404),
+                };
+                shop.get(path).await.expect(status);
+            }
+        });
+        join_all(clients).await;
+        let third = CLIENTS * EACH / 3;
+        let catalog = ("service", "catalog");
+        assert_counted(&shop, &[catalog, ("route", SHOWN), ("status", "200")], third).await;
+        assert_counted(&shop, &[catalog, ("route", SHOWN), ("status", "404")], third).await;
+        let seen = assert_counted(&shop, &[catalog, ("route", "unmatched"), ("method", "GET")], third).await;
+        assert_histograms(&seen);
+        for (name, kind) in [
+            ("bodega_up", "gauge"),
+            ("http_requests_total", "counter"),
+            ("http_request_duration_seconds", "histogram"),
+            ("bodega_outbox_backlog", "gauge"),
+            ("bodega_orders", "gauge"),
+            ("bodega_payments", "gauge"),
+        ] {
+            assert_eq!(seen.types.get(name).map(String::as_str), Some(kind), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labels_are_routes_and_never_what_clients_make_up() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let before = scrape(&shop).await;
+    for path in [
+        "/api/v1/products/4711",
+        "/api/v1/products/secret%22%0a",
+        "/api/v1/products/4711/",
+        "/api/v1/products/4711/nowhere/secret",
+        "/api/v1/products/secret/secret",
+        "/api/v1/orders/number/B-2026-4711",
+        "/api/v1/orders/4711?secret=secret",
+        "/api/v1/categories/secret",
+        "/internal/health",
+    ] {
+        for method in ["GET", "POST", "SECRET", "get"] {
+            shop.request(Method::from_bytes(method.as_bytes()).unwrap(), path).await;
+        }
+    }
+    assert_counted(&shop, &[("service", "catalog"), ("method", "other")], 12).await;
+    let seen = assert_counted(&shop, &[("service", "orders"), ("method", "other")], 4).await;
+    let methods: BTreeSet<_> = seen.values("method");
+    assert!(methods.iter().all(|method| ["GET", "POST", "other"].contains(&method.as_str())), "{methods:?}");
+    let routes = seen.values("route");
+    assert!(routes.contains(SHOWN) && routes.contains("/api/v1/orders/number/{number}"), "{routes:?}");
+    assert!(routes.contains("unmatched"), "{routes:?}");
+    for route in &routes {
+        assert!(!route.contains("secret") && !route.contains("4711"), "{route}");
+    }
+    assert!((seen.requests(&[("route", SHOWN), ("status", "405")]) - 9.0).abs() < 0.5, "not what the route does");
+    // What the clock asks is not counted: a shop that nobody visits has nothing to write down.
+    assert!(
+        !routes.iter().any(|route| ["/internal/tick", "/internal/health", "/internal/metrics"].contains(&&**route))
+    );
+    assert_eq!(before.values("service"), SERVICES.map(str::to_owned).into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_between_services_are_counted() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(5.0, 10).await;
+    let order = shop.place(&ann, mug, 1, Some("tok_visa")).await;
+    shop.wait_for(order, "paid").await;
+    eventually(PATIENCE, "a delivery is counted", async || {
+        let seen = scrape(&shop).await;
+        ["inventory", "payments"].iter().all(|service| {
+            seen.requests(&[("service", service), ("route", "/internal/events"), ("status", "200")]) >= 1.0
+        })
+    })
+    .await;
+}
+
+fn is_flush(call: &HostCall<'_>) -> bool {
+    call.component == "catalog"
+        && call.detail.starts_with("INSERT INTO request_counts (id, counted_at, counts) VALUES ($1, $2")
+}
+
+async fn visit(shop: &Shop, times: usize) {
+    for _ in 0..times {
+        shop.get("/api/v1/products/4711").await.expect(404);
+    }
+}
+
+/// Half of the attempts to write fail before they have an effect, and half after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_down_at_once_is_neither_lost_nor_twice() {
+    needs_bench!("it makes writing fail");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let failures = Arc::new(AtomicUsize::new(0));
+    let told = failures.clone();
+    script.rule(move |call| {
+        if !is_flush(call) || told.load(Ordering::SeqCst) >= 6 {
+            return Verdict::Proceed;
+        }
+        let late = told.load(Ordering::SeqCst) % 2 == 1;
+        if (call.phase == Phase::After) == late {
+            told.fetch_add(1, Ordering::SeqCst);
+            let error = if told.load(Ordering::SeqCst) < 4 { "it broke" } else { "database is locked" };
+            return Verdict::Fail(error.into());
+        }
+        Verdict::Proceed
+    });
+    for _ in 0..3 {
+        visit(&shop, 10).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_counted(&shop, &[("route", SHOWN)], 30).await;
+    assert!(failures.load(Ordering::SeqCst) >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_instance_loses_at_most_what_it_had_in_memory() {
+    needs_bench!("it kills instances");
+    for (phase, kept) in [(Phase::Before, 0), (Phase::After, 10)] {
+        let script = Script::new();
+        let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+        let killed = Arc::new(AtomicUsize::new(0));
+        let kills = killed.clone();
+        script.rule(move |call| {
+            if is_flush(call) && call.phase == phase && kills.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Verdict::Kill;
+            }
+            Verdict::Proceed
+        });
+        visit(&shop, 10).await;
+        eventually(PATIENCE, "an instance is killed", async || killed.load(Ordering::SeqCst) > 0).await;
+        assert_counted(&shop, &[("route", SHOWN)], kept).await;
+        visit(&shop, 5).await;
+        assert_counted(&shop, &[("route", SHOWN)], kept + 5).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_added_up_and_the_sum_is_the_same_all_the_time() {
+    needs_bench!("it moves the clock");
+    let shop = Shop::start(ShopOptions { max_instance_reuse: Some(1), ..ShopOptions::default() }).await;
+    let rows = || shop.value("catalog", "SELECT count(*) FROM request_counts").as_i64().unwrap();
+    for round in 1..=2 {
+        join_all((0..10).map(|_| visit(&shop, 10))).await;
+        assert_counted(&shop, &[("route", SHOWN)], round * 100).await;
+        assert!(rows() >= 100, "each of these instances has written a row: {}", rows());
+        shop.clock.advance(SETTLED);
+        let watch = async {
+            for _ in 0..20 {
+                let seen = scrape(&shop).await.requests(&[("route", SHOWN)]);
+                assert!((seen - 100.0 * f64::from(u32::try_from(round).unwrap())).abs() < 0.5, "{seen}");
+            }
+        };
+        let ticks = async {
+            for _ in 0..3 {
+                join_all((0..4).map(|_| shop.tick("catalog"))).await;
+            }
+        };
+        futures::future::join(watch, ticks).await;
+        assert!(rows() < 64, "{}", rows());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_does_not_answer_is_down_and_the_rest_is_there() {
+    needs_bench!("it makes services fail");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    assert_eq!(scrape(&shop).await.by("bodega_up", "service"), SERVICES.map(|name| (name.to_owned(), 1)).into());
+    for verdict in [Verdict::Fail("broken".into()), Verdict::Delay(Duration::from_secs(60))] {
+        script.rule(move |call| {
+            let to_orders = call.detail == "GET http://orders.spin.internal/internal/metrics";
+            if to_orders && call.phase == Phase::Before { verdict.clone() } else { Verdict::Proceed }
+        });
+        let began = Instant::now();
+        let seen = scrape(&shop).await;
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        let up = SERVICES.map(|name| (name.to_owned(), i64::from(name != "orders")));
+        assert_eq!(seen.by("bodega_up", "service"), up.into());
+        assert_eq!(seen.by("bodega_outbox_backlog", "service").len(), 6);
+        assert!(seen.by("bodega_orders", "state").is_empty() && !seen.by("bodega_payments", "outcome").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn metrics_can_want_a_token() {
+    let variables = BTreeMap::from([("metrics_token".to_owned(), "s3cret".to_owned())]);
+    let shop = Shop::start(ShopOptions { variables, ..ShopOptions::default() }).await;
+    for wrong in ["", "Bearer", "Bearer s3cre", "Bearer s3crets", "Basic s3cret", "s3cret"] {
+        let mut call = shop.get("/metrics");
+        if !wrong.is_empty() {
+            call = call.header("authorization", wrong);
+        }
+        let answer = call.await;
+        assert_problem(&answer, 401, "unauthenticated", wrong);
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        assert!(!answer.text.contains("s3cret"), "{}", answer.text);
+    }
+    assert_eq!(shop.get("/metrics").bearer("s3cret").await.status, 200);
+    shop.get("/health").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn undelivered_events_show_how_many_and_how_old_they_are() {
+    needs_bench!("it cuts off a component");
+    let script = Script::new();
+    let options = ShopOptions { order_timeout: Duration::from_secs(86_400), ..ShopOptions::controlled(script.clone()) };
+    let shop = Shop::start(options).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(5.0, 10).await;
+    shop.settle().await;
+    let gauges = async || {
+        let seen = scrape(&shop).await;
+        let of = |name: &str| seen.sum(&format!("bodega_outbox_{name}"), &[("service", "orders")]);
+        [of("backlog"), of("oldest_age_seconds"), of("parked")]
+    };
+    let close = |a: f64, b: f64| (a - b).abs() < 0.5;
+    assert!(gauges().await.iter().all(|gauge| close(*gauge, 0.0)));
+    script.rule(|call| match call.phase {
+        Phase::Before if is_delivery(call, "inventory") => Verdict::Fail("it is down".into()),
+        _ => Verdict::Proceed,
+    });
+    for _ in 0..2 {
+        shop.place(&ann, mug, 1, None).await;
+    }
+    shop.clock.advance(Duration::from_secs(100));
+    let [backlog, age, parked] = gauges().await;
+    assert!(close(backlog, 2.0) && close(parked, 0.0), "{backlog} {parked}");
+    assert!((100.0..160.0).contains(&age), "{age}");
+
+    let attempts = || shop.query("orders", "SELECT attempts, due_at FROM deliveries WHERE parked_at IS NULL");
+    while let Some(due) = attempts().iter().map(|copy| copy[1].as_u64().unwrap()).max() {
+        let wait = Duration::from_millis(due).saturating_sub(shop.now());
+        shop.clock.advance(wait + Duration::from_millis(1));
+        shop.tick("orders").await;
+    }
+    let [backlog, age, parked] = gauges().await;
+    assert!(close(backlog, 0.0) && close(age, 0.0) && close(parked, 2.0), "{backlog} {age} {parked}");
+
+    script.clear();
+    for row in shop.query("orders", "SELECT id FROM deliveries") {
+        let replay = format!("/internal/parked/{}/replay", row[0]);
+        shop.internal("orders", Method::POST, &replay, None).await.expect(204);
+    }
+    shop.settle_over_time().await;
+    assert!(gauges().await.iter().all(|gauge| close(*gauge, 0.0)));
+}
+
+/// What the tables say, without states that nothing has.
+fn counted(shop: &Shop, service: &str) -> BTreeMap<String, i64> {
+    let rows = shop.query(service, &format!("SELECT status, count(*) FROM {service} GROUP BY status"));
+    rows.into_iter().map(|row| (row[0].as_str().unwrap().to_owned(), row[1].as_i64().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_and_payments_are_counted_as_they_are() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(5.0, 1000).await;
+    let none = scrape(&shop).await;
+    let states = none.by("bodega_orders", "state");
+    assert_eq!((states.len(), states.values().sum::<i64>()), (8, 0), "each state is there before anything has it");
+    assert_eq!(none.by("bodega_payments", "outcome").len(), 6);
+
+    let buy = async |number: usize| {
+        let token = [Some("tok_visa"), Some("tok_declined"), None][number % 3];
+        let pieces = if number % 7 == 6 { 5000 } else { 1 };
+        let order = shop.place(&ann, mug, pieces, token).await;
+        if number % 4 == 0 {
+            // Wherever it is by then.
+            _ = shop.cancel(&ann, order).await;
+        }
+        if number % 5 == 0 {
+            let hold = json!({ "orderId": order, "token": "tok_visa", "capture": false });
+            _ = shop.post("/api/v1/payments", &hold).by(&ann).await;
+        }
+    };
+    join_all((0..60).map(buy)).await;
+    shop.settle().await;
+    let seen = scrape(&shop).await;
+    let some = |counts: BTreeMap<String, i64>| counts.into_iter().filter(|(_, count)| *count != 0).collect();
+    let orders: BTreeMap<String, i64> = some(seen.by("bodega_orders", "state"));
+    assert_eq!(orders, counted(&shop, "orders"));
+    assert!(orders.len() >= 3 && orders.values().sum::<i64>() == 60, "{orders:?}");
+    let payments: BTreeMap<String, i64> = some(seen.by("bodega_payments", "outcome"));
+    assert_eq!(payments, counted(&shop, "payments"));
+    assert!(payments.len() >= 2, "{payments:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scrape_scans_no_table() {
+    needs_bench!("it looks at statements");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(5.0, 10).await;
+    // Something undelivered, so that the oldest is looked for.
+    script.rule(|call| match call.phase {
+        Phase::Before if is_delivery(call, "inventory") => Verdict::Fail("it is down".into()),
+        _ => Verdict::Proceed,
+    });
+    shop.place(&ann, mug, 1, None).await;
+    script.record();
+    scrape(&shop).await;
+    shop.tick_all().await;
+    let mut looked_at = BTreeSet::new();
+    for seen in script.recorded() {
+        let about = ["_counts", "min(outbox_id)", "FROM outbox WHERE id"];
+        let explained = seen.detail.starts_with("SELECT") && about.iter().any(|table| seen.detail.contains(table));
+        if seen.interface != "sqlite" || seen.function != "execute" || !explained {
+            continue;
+        }
+        // `$1` becomes 1: only the statement matters, not what its parameters are.
+        let plan = shop.query(&seen.component, &format!("EXPLAIN QUERY PLAN {}", seen.detail.replace('$', "")));
+        let steps: Vec<_> = plan.iter().map(|row| row[3].as_str().unwrap().to_owned()).collect();
+        let slow = |step: &String| step.starts_with("SCAN") && step != "SCAN CONSTANT ROW" || step.contains("B-TREE");
+        assert!(!steps.is_empty() && !steps.iter().any(slow), "{}: {steps:?}", seen.detail);
+        looked_at.insert(seen.detail);
+    }
+    assert!(looked_at.len() >= 6, "{looked_at:?}");
+    assert!(looked_at.iter().any(|sql| sql.contains("FROM outbox")), "something is undelivered: {looked_at:?}");
+}
