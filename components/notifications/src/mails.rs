@@ -4,9 +4,10 @@ use events::Envelope;
 use http::StatusCode;
 use model::{NotificationKind as Kind, NotificationStatus as Status, Timestamp, UserId};
 use serde::Serialize;
+use serde_json::json;
 use store::{Durability, Transaction};
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Page, PageQuery, Result};
+use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, audit};
 
 use crate::{
     DATABASE,
@@ -149,7 +150,7 @@ pub(crate) async fn resend(caller: &Caller, once: &Once, id: i64) -> Result<Answ
                 });
             };
             sending::after(transaction, begun);
-            answer(transaction, caller, once, id).await
+            answer(transaction, caller, once, "notification.resent", id).await
         })
         .await
 }
@@ -176,13 +177,14 @@ pub(crate) async fn test(caller: &Caller, once: &Once, to: Option<&str>, trial: 
             };
             let id = make(transaction, &new, now).await?;
             let gone = Error::Unauthenticated("the account is gone");
-            answer(transaction, caller, once, id.ok_or(gone)?).await
+            answer(transaction, caller, once, "notification.tested", id.ok_or(gone)?).await
         })
         .await
 }
 
-/// 202, with the mail as it is now.
-async fn answer(transaction: &Transaction, caller: &Caller, once: &Once, id: i64) -> Result<Answer> {
+/// 202, with the mail as it is now; that an admin has sent it is written down.
+async fn answer(transaction: &Transaction, caller: &Caller, once: &Once, action: &str, id: i64) -> Result<Answer> {
     let mail = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
+    audit::record(transaction, caller, action, format_args!("notification/{id}"), json!({})).await?;
     once.answer(transaction, Some(caller), StatusCode::ACCEPTED, &mail).await
 }

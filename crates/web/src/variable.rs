@@ -18,6 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What config has for this service.
 #[derive(Deserialize)]
 struct Configuration {
+    profile: String,
     config: Map<String, Value>,
 }
 
@@ -59,8 +60,9 @@ pub async fn limit<T: FromStr>(service: &'static str, name: &str) -> Result<T> {
 }
 
 async fn configured(service: &'static str, name: &str) -> Result<String> {
-    let profile = get("profile").await?.unwrap_or_else(|| "default".to_owned());
-    match configuration(service, profile.trim()).await?.config.get(name) {
+    let known = configuration(service).await?;
+    let Configuration { profile, config } = &*known;
+    match config.get(name) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(Value::Number(number)) => Ok(number.to_string()),
         Some(Value::Bool(truth)) => Ok(truth.to_string()),
@@ -70,14 +72,15 @@ async fn configured(service: &'static str, name: &str) -> Result<String> {
     }
 }
 
-async fn configuration(service: &'static str, profile: &str) -> Result<Rc<Configuration>> {
+async fn configuration(service: &'static str) -> Result<Rc<Configuration>> {
     if let Some(known) = CONFIGURATION.with(|known| known.get().cloned()) {
         return Ok(known);
     }
     if Timestamp::now() < ASK_AGAIN_AT.get() {
         return Err(Error::Unavailable("config".into()));
     }
-    let path = format!("/internal/config/{service}/{profile}");
+    let profile = get("profile").await?.unwrap_or_else(|| "default".to_owned());
+    let path = format!("/internal/config/{service}/{}", profile.trim());
     let asked = Box::pin(client::get::<Configuration>("config", &path));
     let answer = match select(asked, Box::pin(spin_sdk::time::sleep(PATIENCE))).await {
         Either::Left((answer, _)) => answer,

@@ -146,6 +146,11 @@ async fn what_an_admin_changes_is_written_down_and_nothing_else_is() {
         // The log of all is by time, which may be the same for two: each service's own order holds.
     }
     let mut told = told(&shop).await;
+    // Nobody knows beforehand which number the mail has.
+    told.iter_mut().filter(|(action, _)| action == "notification.tested").for_each(|(_, subject)| {
+        assert!(subject.starts_with("notification/"), "{subject}");
+        *subject = "notification/*".to_owned();
+    });
     told.sort();
     wanted.sort();
     assert_eq!(told, wanted);
