@@ -61,7 +61,7 @@ pub async fn record_all(
     if done.is_empty() || !actor.role.administers() {
         return Ok(());
     }
-    let trace = events::trace::current();
+    let trace = events::trace::current().map(|trace| trace.traceparent.clone());
     let now = Timestamp::now().0;
     let mut values = Vec::with_capacity(done.len() * COLUMNS);
     let mut rows = Vec::with_capacity(done.len());
