@@ -21,8 +21,8 @@ CREATE TABLE deliveries (
   last_error  TEXT
 );
 
--- outbox_id: so that what waits is counted, and the oldest of it found, in the index alone.
-CREATE INDEX deliveries_due ON deliveries (due_at, outbox_id) WHERE parked_at IS NULL;
+-- With outbox_id and parked_at, what waits is counted, and the oldest of it found, in the index alone.
+CREATE INDEX deliveries_due ON deliveries (due_at, outbox_id, parked_at) WHERE parked_at IS NULL;
 
 CREATE INDEX deliveries_in_order ON deliveries (subscriber, subject, id) WHERE parked_at IS NULL;
 

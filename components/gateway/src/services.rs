@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use web::client;
 
 /// The services without which the shop cannot sell.
-pub(crate) const SERVICES: [&str; 7] = ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
+pub(crate) const SERVICES: [&str; 7] =
+    ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
 /// A service that takes longer to answer is down. Shorter than the patience of those who watch the shop.
 const PATIENCE: Duration = Duration::from_secs(2);
 

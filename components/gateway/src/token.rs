@@ -23,7 +23,9 @@ mod tests {
             carries(&headers, "secret")
         };
         assert!(opens("Bearer secret") && opens("bearer secret"));
-        for wrong in ["", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Bearer  secret", "Basic secret", "secret"] {
+        for wrong in
+            ["", "Bearer", "Bearer ", "Bearer secre", "Bearer secrets", "Bearer  secret", "Basic secret", "secret"]
+        {
             assert!(!opens(wrong), "{wrong}");
         }
         assert!(!carries(&HeaderMap::new(), "secret"));

@@ -161,8 +161,8 @@ pub(crate) fn met(extensions: &http::Extensions) {
     MATCHED.set(extensions.get::<MatchedPath>().cloned());
 }
 
-/// Runs a router's answer to its end, and says which route it met. All that happens between the beginning and the end of a
-/// poll is this request's own.
+/// Makes an answer, and says which route its request has met. All that happens between the beginning and the end of a poll
+/// is this request's own.
 pub(crate) async fn routed<F: Future>(answer: F) -> (F::Output, Option<MatchedPath>) {
     let mut answer = std::pin::pin!(answer);
     let mut route = None;
