@@ -102,6 +102,10 @@ fn complete(name: &str, operation: &mut Value) {
             parameter.as_object_mut().expect("a parameter").remove("schema");
         }
     }
+    // A body may be left out, but it is not null then.
+    if let Some(schema) = operation.pointer_mut("/requestBody/content/application~1json/schema") {
+        not_null(schema);
+    }
     let taken = |header| parameters(operation, "header").any(|parameter| parameter["name"] == header);
     let (once, versioned) = (taken("Idempotency-Key"), read || taken("If-Match"));
     let implied = implied(name, operation);
@@ -291,6 +295,16 @@ const REFUSALS: &[Refusal] = &[
         description: "Too many requests.",
         headers: &["Retry-After"],
         example: || Error::TooManyRequests(17),
+    },
+    // Of all that may go wrong on our side, only what an admin can put right is documented.
+    Refusal {
+        status: "500",
+        name: "Misconfigured",
+        description: "The shop is not configured as it must be.",
+        headers: &[],
+        example: || {
+            Error::Misconfigured(vec![FieldError { field: "shipping_flat".into(), message: "must be a number".into() }])
+        },
     },
     Refusal {
         status: "503",
