@@ -105,6 +105,7 @@ impl Cast {
                 self.add("owner", "/payments", &body).await
             }
             "provider" => json!("sandbox"),
+            "file" => json!("page.js"),
             // What has a configuration, and one of its profiles.
             "service" => json!("orders"),
             "profile" => json!("default"),

@@ -126,8 +126,8 @@ fn who_must_sign_in_and_in_which_role_is_documented_as_it_is() {
 fn what_creates_something_does_it_once_for_each_idempotency_key() {
     for (name, operation) in documented() {
         let creates = name.starts_with("POST ") && !operation["responses"]["201"].is_null();
-        let parameters = operation["parameters"].as_array().into_iter().flatten();
-        let takes_key = parameters.into_iter().any(|parameter| parameter["name"] == "Idempotency-Key");
+        let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+        let takes_key = parameters.any(|parameter| parameter["name"] == "Idempotency-Key");
         assert_eq!(creates && !takes_key, name == WITHOUT_KEY, "{name}");
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn rows() -> Vec<Row> {
         get("//metrics", ANYONE),
         get("//openapi.json", ANYONE),
         get("//docs", ANYONE),
-        get("//docs/page.js", ANYONE),
+        get("//docs/{file}", ANYONE),
         // There is no such route while the variable `tick_token` is empty.
         post("//tick", [404; 7]),
     ]
