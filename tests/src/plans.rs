@@ -37,6 +37,12 @@ const FINE: &[Fine] = &[
         "the table has what has not arrived, and is read only when some of it is due: by age, for the order in a subject",
     ),
     fine(
+        "",
+        "FROM audit_log WHERE TRUE ORDER BY at DESC, id DESC LIMIT ",
+        "SCAN audit_log USING INDEX audit_log_by_time",
+        "it passes nothing over: a page from the end of the index",
+    ),
+    fine(
         "accounts",
         "FROM signing_keys ORDER BY created_at DESC, kid DESC LIMIT 2",
         "SCAN signing_keys",
@@ -85,6 +91,18 @@ const FINE: &[Fine] = &[
         "FROM orders WHERE total ",
         "SCAN orders USING INDEX orders_by_age",
         "it has been asked before: without a window there are fewer than 1000 orders",
+    ),
+    fine(
+        "payments",
+        "FROM payments WHERE TRUE ORDER BY created_at DESC, id DESC LIMIT ",
+        "SCAN payments USING ",
+        "it passes nothing over: a page from the end of the index, or the last of a window",
+    ),
+    fine(
+        "payments",
+        "FROM payments WHERE amount ",
+        "SCAN payments USING INDEX ",
+        "it has been asked before: without a window there are fewer than 1000 payments",
     ),
     fine(
         "payments",
@@ -251,7 +269,7 @@ mod tests {
             ("SELECT id FROM a WHERE c = $1", "SCAN a"),
             ("SELECT x.id FROM a x WHERE x.c = $1", "SCAN x"),
             ("UPDATE a SET c = 1 WHERE id IN (SELECT y.id FROM a y ORDER BY y.id LIMIT 5)", "SCAN y"),
-            ("WITH z AS (SELECT 1 AS one) SELECT one FROM z JOIN a ON a.c = z.one", "SCAN a"),
+            ("WITH z AS (SELECT id FROM a WHERE c = $1) SELECT id FROM z", "SCAN a"),
             ("SELECT rowid FROM words WHERE text = $1", "SCAN words VIRTUAL TABLE INDEX 0:"),
             ("SELECT id FROM a WHERE b = $1 ORDER BY c", "USE TEMP B-TREE FOR ORDER BY"),
             ("DELETE FROM a WHERE id = $1", "SCAN child"),
