@@ -9,7 +9,7 @@ use crate::{raw, support::assert_problem};
 
 const ME: &str = "/api/v1/auth/me";
 /// Something in each service that takes a token.
-const DOORS: [(&str, Method, &str); 10] = [
+const DOORS: [(&str, Method, &str); 12] = [
     ("accounts", Method::GET, ME),
     ("accounts", Method::DELETE, "/api/v1/users/me"),
     ("catalog", Method::POST, "/api/v1/products"),
@@ -20,6 +20,8 @@ const DOORS: [(&str, Method, &str); 10] = [
     ("orders", Method::POST, "/api/v1/orders/1/cancel"),
     ("payments", Method::GET, "/api/v1/payments/1"),
     ("notifications", Method::GET, "/api/v1/notifications"),
+    ("admin", Method::GET, "/api/v1/admin/audit"),
+    ("config", Method::GET, "/api/config/services"),
 ];
 
 /// What one needs to make a token that is as good as one of the shop.
