@@ -16,6 +16,7 @@ mod carts;
 mod categories;
 mod checkout;
 mod config;
+mod contract;
 mod crash;
 mod deadlines;
 mod deploy;
