@@ -46,6 +46,7 @@ struct Happened {
     #[schema(example = "orders")]
     producer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
     traceparent: Option<String>,
 }
 

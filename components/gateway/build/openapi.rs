@@ -42,7 +42,9 @@ pub(crate) fn write() -> Result<()> {
             && !being_written
         {
             let file = file.display();
-            return Err(format!("{file}: {place} is another one than that of another component: rename it (`as = …`)").into());
+            return Err(
+                format!("{file}: {place} is another one than that of another component: rename it (`as = …`)").into()
+            );
         }
     }
     let text = shop.to_string();

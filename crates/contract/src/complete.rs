@@ -166,7 +166,7 @@ fn add_parameter(operation: &mut Value, parameter: Value) {
 
 /// The refusals that follow from what an operation takes and whom it serves.
 fn implied(name: &str, operation: &Value) -> Vec<&'static str> {
-    let mut statuses = vec!["503"];
+    let mut statuses = vec!["414", "431", "503"];
     // The gateway itself has no database to count in.
     if name.contains(" /api/") {
         statuses.push("429");
@@ -194,7 +194,7 @@ fn implied(name: &str, operation: &Value) -> Vec<&'static str> {
     }
     let body = &operation["requestBody"]["content"];
     if !body.is_null() {
-        statuses.push("415");
+        statuses.extend(["408", "415"]);
     }
     // Others are streams, whose lines are refused one by one.
     if !body["application/json"].is_null() {
@@ -254,6 +254,13 @@ const REFUSALS: &[Refusal] = &[
         example: || Error::not_found("order"),
     },
     Refusal {
+        status: "408",
+        name: "TooSlow",
+        description: "The body took too long to arrive.",
+        headers: &[],
+        example: || Error::TooSlow,
+    },
+    Refusal {
         status: "409",
         name: "Conflict",
         description: "It contradicts the present state. The code says how.",
@@ -273,6 +280,13 @@ const REFUSALS: &[Refusal] = &[
         description: "The body is too long.",
         headers: &[],
         example: || Error::TooLarge,
+    },
+    Refusal {
+        status: "414",
+        name: "UriTooLong",
+        description: "Path and query are too long.",
+        headers: &[],
+        example: || Error::UriTooLong,
     },
     Refusal {
         status: "415",
@@ -297,6 +311,13 @@ const REFUSALS: &[Refusal] = &[
         example: || Error::TooManyRequests(17),
     },
     // Of all that may go wrong on our side, only what an admin can put right is documented.
+    Refusal {
+        status: "431",
+        name: "HeadersTooLarge",
+        description: "The headers are too long, or too many.",
+        headers: &[],
+        example: || Error::HeadersTooLarge,
+    },
     Refusal {
         status: "500",
         name: "Misconfigured",

@@ -137,9 +137,11 @@ pub struct Entry {
     #[schema(value_type = Object, example = json!({"to": "shipped"}))]
     pub details: Value,
     /// The request, by the id that its answer carried.
+    #[schema(example = "8f14e45fceea467f9575")]
     pub request_id: String,
     /// The request's trace.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
     pub traceparent: Option<String>,
 }
 

@@ -8,7 +8,9 @@ use garde::Validate;
 use model::{NotificationKind as Kind, NotificationStatus as Status, UserId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
-use web::{Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Submitted, openapi::IdempotencyKey, or_empty};
+use web::{
+    Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Submitted, openapi::IdempotencyKey, or_empty,
+};
 
 use crate::{
     mail::{self, Notification, Trial},
