@@ -36,6 +36,7 @@ pub(crate) struct Configuration {
     #[schema(example = "default")]
     profile: String,
     /// The same for the same content, whenever and wherever it is read.
+    #[schema(example = "6c1c7f101f1b0198")]
     pub(crate) version: String,
     #[schema(value_type = Object, example = json!({"order_timeout_ms": 900000}))]
     config: Document,

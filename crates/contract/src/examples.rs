@@ -34,7 +34,7 @@ pub(crate) fn fill(document: &mut Value, components: &Value) {
 fn fill_content(components: &Value, name: &str, holder: &mut Value) {
     let Some(content) = holder.get_mut("content").and_then(Value::as_object_mut) else { return };
     for (kind, media) in content {
-        if media.get("example").is_none() && media.get("examples").is_none() {
+        if kind.contains("json") && media.get("example").is_none() && media.get("examples").is_none() {
             let Some(example) = example(components, &media["schema"], 0) else {
                 panic!("{name} ({kind}) has no example: add `example = …` to the fields that are texts");
             };
