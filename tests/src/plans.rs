@@ -66,6 +66,12 @@ const FINE: &[Fine] = &[
         "SCAN categories USING INDEX categories_renamed",
         "the first of an index of those that are being renamed",
     ),
+    fine(
+        "carts",
+        "UPDATE redemptions SET check_at = $1 WHERE key IN (SELECT key FROM (SELECT key FROM redemptions",
+        "SCAN used",
+        "that is the inner query, of ten rows",
+    ),
     fine("catalog", " DESC LIMIT 1 OFFSET $", "USE TEMP B-TREE", "of what is found, the newest 10,000 are sorted"),
     fine(
         "catalog",

@@ -1,6 +1,7 @@
 //! What a JSON text must be before it is read: UTF-8, not nested without end, and without NUL.
 
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::{Error, Result};
 
@@ -17,9 +18,33 @@ pub(crate) fn checked(bytes: &[u8]) -> Result<&str> {
     let text = std::str::from_utf8(bytes).map_err(|_| Error::Malformed("the body is not UTF-8".into()))?;
     let Some(flaw) = flaw(text.as_bytes()) else { return Ok(text) };
     // This reader does not recurse.
-    match serde_json::from_str::<IgnoredAny>(text) {
-        Ok(_) => Err(Error::invalid("", flaw)),
-        Err(error) => Err(Error::Malformed(format!("the body is not JSON: {error}"))),
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+        return Err(Error::Malformed(format!("the body is not JSON: {error}")));
+    }
+    // This one does, up to 128 levels; what is nested deeper has no field that could be named.
+    let field = match serde_json::from_str::<Value>(text) {
+        Ok(value) if flaw == NUL => place_of_nul(&value),
+        _ => None,
+    };
+    Err(Error::invalid(field.unwrap_or_default(), flaw))
+}
+
+/// The path of the first text that contains NUL, such as `images[0]`; of a field whose name does, that of the object.
+fn place_of_nul(value: &Value) -> Option<String> {
+    let within = |place: String, inner: String| match inner.chars().next() {
+        None => place,
+        Some('[') => place + &inner,
+        Some(_) => format!("{place}.{inner}"),
+    };
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(place, item)| Some(within(format!("[{place}]"), place_of_nul(item)?)))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            if name.contains('\0') { Some(String::new()) } else { Some(within(name.clone(), place_of_nul(field)?)) }
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 
@@ -83,8 +108,13 @@ mod tests {
 
     #[test]
     fn nul_is_no_character_of_a_text() {
-        for bad in [r#""\u0000""#, r#"{"a\u0000": 1}"#, r#"["\\\u0000"]"#] {
-            assert_eq!(refused(bad), Error::invalid("", NUL), "{bad}");
+        for (bad, place) in [
+            (r#""\u0000""#, ""),
+            (r#"{"a\u0000": 1}"#, ""),
+            (r#"["\\\u0000"]"#, "[0]"),
+            (r#"{"a": "", "b": [{"c": "x\u0000"}]}"#, "b[0].c"),
+        ] {
+            assert_eq!(refused(bad), Error::invalid(place, NUL), "{bad}");
         }
         for good in [r#""\\u0000""#, r#""u0000""#, r#""\u0001""#] {
             assert!(checked(good.as_bytes()).is_ok(), "{good}");

@@ -51,7 +51,8 @@ async fn with_parked(orders: usize) -> (Arc<Script>, Shop, Vec<i64>) {
     let mug = shop.product(5.0, 100).await;
     shop.settle().await;
     cut_off_inventory(&script);
-    shop.product(6.0, 100).await;
+    let unheard = json!({ "name": "Jug", "description": "", "price": 6, "stock": 100 });
+    shop.post("/api/v1/products", &unheard).by(shop.admin().await).await.expect(201);
     park(&shop, "catalog").await;
     let mut placed = Vec::new();
     for _ in 0..orders {

@@ -2,10 +2,11 @@
 
 use std::{future::IntoFuture, time::Duration};
 
-use crate::support::assert_problem;
+use crate::{events::is_delivery, support::assert_problem};
+use bodega_host::{Phase, Verdict};
 use futures::future::{join, join_all};
 use serde_json::{Value, json};
-use shop_tests::{Call, Customer, Shop, ShopOptions, needs_bench};
+use shop_tests::{Call, Customer, Script, Shop, ShopOptions, needs_bench};
 
 const PAYMENTS: &str = "/api/v1/payments";
 
@@ -177,10 +178,18 @@ async fn a_capture_that_is_declined_says_so_and_changes_what_is_true() {
 
 #[tokio::test]
 async fn an_authorization_that_comes_before_the_stock_waits_for_it() {
-    let (shop, ann) = open().await;
+    needs_bench!("it keeps news from inventory");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let ann = shop.customer("ann").await;
     let product = shop.product(0.0, 1).await;
+    script.rule(|call| match call.phase {
+        Phase::Before if is_delivery(call, "inventory") => Verdict::Fail("it is down".into()),
+        _ => Verdict::Proceed,
+    });
     let order = shop.place(&ann, product, 1, None).await;
     authorize(&shop, &ann, order, "tok_visa").await.expect(201);
+    script.clear();
     shop.settle().await;
     let payment = shop.payment_of(order).await.expect(200);
     assert_eq!(payment["status"], "authorized", "also what costs nothing");

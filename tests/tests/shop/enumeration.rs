@@ -18,7 +18,11 @@ fn shown(answer: &Answer, name: &str) -> (u16, BTreeMap<String, String>, String)
     let changing = ["x-request-id", "x-ratelimit-remaining", "x-ratelimit-reset", "date", "retry-after"];
     let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     let headers = headers.filter(|(name, _)| !changing.contains(&name.as_str())).collect();
-    (answer.status.as_u16(), headers, answer.text.replace(name, "…"))
+    (
+        answer.status.as_u16(),
+        headers,
+        answer.text.replace(&format!("{}", answer.status.as_u16()), "status").replace(name, "…"),
+    )
 }
 
 /// What somebody else has, that a stranger must not tell from nothing.
