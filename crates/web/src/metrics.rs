@@ -4,17 +4,22 @@
 //! counts in memory, and a task that goes on after the response writes down what the instance has counted, all of it as
 //! one row: nobody waits for anybody's row, and a row that is written twice is there once. Housekeeping adds rows up.
 //!
-//! What a killed instance had in memory is lost, half a second at most. Not counted are the routes that the shop asks by
+//! Nothing waits for more to come: a task that sleeps in an instance was seen to hold up its neighbours. What a killed
+//! instance had in memory is lost. Not counted are the routes that the shop asks by
 //! the clock (`UNCOUNTED`): they would have an idle shop write every second. Other internal calls are.
 
 mod kept;
 
-use std::{cell::RefCell, collections::BTreeMap, task::Poll, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use axum::extract::MatchedPath;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use store::Turn;
 
 pub(crate) use kept::{compact, flush, report};
 
@@ -39,8 +44,9 @@ pub const BOUNDS: [(&str, u64); 13] = [
 const NO_ROUTE: &str = "unmatched";
 /// Asked by the clock.
 const UNCOUNTED: [&str; 3] = ["/internal/health", "/internal/metrics", "/internal/tick"];
-/// So many requests, counted or not, and an instance writes down what it has counted without waiting any longer: on Spin
-/// it has then served its last, and is kept only for this.
+/// A busy instance writes down what it has counted at most so often.
+const COLLECTING: Duration = Duration::from_millis(500);
+/// So many requests, counted or not, and it does at once: on Spin it has then served its last.
 const FULL: u32 = 128;
 
 /// Requests of one method and route that were answered with one status.
@@ -145,10 +151,14 @@ struct Instance {
     entries: Vec<Entry>,
     /// Requests that it has answered, counted or not.
     served: u32,
-    /// True while a task is there that will write down `entries`.
+    /// Requests that it is answering.
+    under_way: u32,
+    /// True while a task writes down what was counted.
     flushing: bool,
-    /// While that task waits: it ends the waiting when this is dropped.
-    waiting: Option<Turn>,
+    /// True when that task has written once.
+    written: bool,
+    /// When such a task began.
+    flushed: Option<Instant>,
 }
 
 thread_local! {
@@ -177,29 +187,65 @@ pub(crate) async fn routed<F: Future>(answer: F) -> (F::Output, Option<MatchedPa
     (answer, route)
 }
 
-/// Counts a request. True when [`flush`] must be started to write it down.
-pub(crate) fn count(method: &Method, route: Option<MatchedPath>, status: StatusCode, took: Duration) -> bool {
-    let (start, woken) = INSTANCE.with_borrow_mut(|instance| instance.count(method, route, status, took));
-    // Wakes whoever waits, so not while the instance is borrowed.
-    drop(woken);
-    start
+/// A request that is being answered, until this is dropped.
+pub(crate) struct UnderWay(());
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        INSTANCE.with_borrow_mut(|instance| instance.under_way -= 1);
+    }
+}
+
+/// A request has come.
+pub(crate) fn arrived() -> UnderWay {
+    INSTANCE.with_borrow_mut(|instance| instance.under_way += 1);
+    UnderWay(())
+}
+
+/// Counts a request that came at `begun` and took so long. True when [`flush`] must be started to write it down.
+pub(crate) fn count(
+    request: UnderWay,
+    method: &Method,
+    route: Option<MatchedPath>,
+    status: StatusCode,
+    begun: Instant,
+    took: Duration,
+) -> bool {
+    drop(request);
+    INSTANCE.with_borrow_mut(|instance| {
+        instance.count(method, route, status, took);
+        instance.must_flush(begun + took)
+    })
 }
 
 impl Instance {
-    fn count(
-        &mut self,
-        method: &Method,
-        route: Option<MatchedPath>,
-        status: StatusCode,
-        took: Duration,
-    ) -> (bool, Option<Turn>) {
+    fn count(&mut self, method: &Method, route: Option<MatchedPath>, status: StatusCode, took: Duration) {
         self.served = self.served.wrapping_add(1);
         if !route.as_ref().is_some_and(|route| UNCOUNTED.contains(&route.as_str())) {
             self.add(known(method), route, status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
-        let start = !self.entries.is_empty() && !self.flushing;
-        self.flushing |= start;
-        (start, if self.served.is_multiple_of(FULL) { self.waiting.take() } else { None })
+    }
+
+    /// Whether it is time to write down what there is, and nobody does. While others are under way it need not be now: the
+    /// last of them finds what the others have left.
+    fn must_flush(&mut self, now: Instant) -> bool {
+        let collected = self.flushed.is_none_or(|flushed| now.duration_since(flushed) >= COLLECTING);
+        let time = self.under_way == 0 || collected || self.served.is_multiple_of(FULL);
+        let start = time && !self.entries.is_empty() && !self.flushing;
+        if start {
+            self.flushing = true;
+            self.flushed = Some(now);
+        }
+        start
+    }
+
+    /// What the task that flushes writes down next; `None` when it is done. What was counted while it wrote is the business
+    /// of the requests that are under way, or its own when there is none.
+    fn next(&mut self) -> Option<Vec<Counted>> {
+        let counted = if self.written && self.under_way > 0 { Vec::new() } else { self.take() };
+        self.written = !counted.is_empty();
+        self.flushing = self.written;
+        self.written.then_some(counted)
     }
 
     fn add(&mut self, method: &'static str, route: Option<MatchedPath>, status: u16, micros: u64) {
@@ -252,29 +298,39 @@ fn known(method: &Method) -> &'static str {
 mod tests {
     use super::*;
 
-    fn count(instance: &mut Instance, status: u16, micros: u64) -> bool {
+    fn count(instance: &mut Instance, status: u16, micros: u64) {
         let status = StatusCode::from_u16(status).unwrap();
-        instance.count(&Method::GET, None, status, Duration::from_micros(micros)).0
+        instance.count(&Method::GET, None, status, Duration::from_micros(micros));
     }
 
     #[test]
     fn one_task_writes_down_what_many_requests_count() {
-        let mut instance = Instance::default();
-        assert!(count(&mut instance, 404, 1_000), "the first one starts it");
-        assert!(!count(&mut instance, 404, 1_001));
-        assert!(!count(&mut instance, 429, 60_000_000));
-        let counted = instance.take();
+        let mut instance = Instance { under_way: 2, ..Instance::default() };
+        let now = Instant::now();
+        assert!(!instance.must_flush(now), "there is nothing");
+        count(&mut instance, 404, 1_000);
+        assert!(instance.must_flush(now), "the first one starts it");
+        count(&mut instance, 404, 1_001);
+        assert!(!instance.must_flush(now + COLLECTING), "that task is there");
+        count(&mut instance, 429, 60_000_000);
+        let counted = instance.next().unwrap();
         let buckets: Vec<_> = counted.iter().map(|counted| counted.buckets).collect();
         assert_eq!(
             counted.iter().map(|counted| (counted.status, counted.micros)).collect::<Vec<_>>(),
             [(404, 2_001), (429, 60_000_000)]
         );
         assert_eq!((buckets[0][..3].to_vec(), buckets[1][13]), (vec![1, 1, 0], 1), "a bound is within");
-        assert!(!count(&mut instance, 404, 1), "that task is still there, and looks again");
-        instance.flushing = false;
-        assert!(count(&mut instance, 404, 1));
-        assert_eq!(instance.take().iter().flat_map(|counted| counted.buckets).sum::<u64>(), 2);
-        assert!(instance.take().is_empty());
+        count(&mut instance, 404, 1);
+        assert_eq!(instance.next(), None, "two are under way and will see to it");
+        assert!(!instance.must_flush(now), "not so soon");
+        assert!(instance.must_flush(now + COLLECTING));
+        assert_eq!(instance.next().map(|counted| counted.len()), Some(1));
+        count(&mut instance, 404, 1);
+        instance.under_way = 0;
+        assert_eq!(instance.next().map(|counted| counted.len()), Some(1), "nobody else would");
+        assert_eq!(instance.next(), None);
+        count(&mut instance, 404, 1);
+        assert!(instance.must_flush(now), "the last one leaves nothing behind");
     }
 
     #[test]

@@ -152,6 +152,7 @@ pub(crate) async fn signing_keys() -> Result<Vec<SigningKey>> {
 /// Answers one request; the whole entry point of a service.
 pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Full<Bytes>, Body>> {
     let begun = Instant::now();
+    let under_way = metrics::arrived();
     let trace = headers::Trace::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let if_none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
@@ -203,7 +204,7 @@ pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Fu
     }
 
     if let Some(database) = S::DATABASE
-        && metrics::count(&method, route, response.status(), begun.elapsed())
+        && metrics::count(under_way, &method, route, response.status(), begun, begun.elapsed())
     {
         spin_sdk::wasip3::spawn(metrics::flush(database));
     }

@@ -34,9 +34,11 @@ fn cut_off_inventory(script: &Script) {
 
 /// Lets time pass until whatever waits to be delivered is given up.
 async fn park(shop: &Shop, service: &str) {
-    let count = |which: &str| shop.value(service, &format!("SELECT count(*) FROM deliveries{which}"));
+    let count = |which: &str| {
+        shop.value(service, &format!("SELECT count(*) FROM deliveries WHERE subscriber = 'inventory'{which}"))
+    };
     for _ in 0..40 {
-        if count("") != 0 && count(" WHERE parked_at IS NULL") == 0 {
+        if count("") != 0 && count(" AND parked_at IS NULL") == 0 {
             return;
         }
         shop.clock.advance(Duration::from_secs(360));

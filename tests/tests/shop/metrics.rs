@@ -18,7 +18,7 @@ use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench};
 use crate::{events::is_delivery, support::assert_problem};
 
 const SERVICES: [&str; 7] = ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
-/// Instances write down what they have counted after half a second.
+/// Instances write down what they have counted after the response.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer than a row is left alone before it is added to others.
 const SETTLED: Duration = Duration::from_secs(11);

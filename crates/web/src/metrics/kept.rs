@@ -1,17 +1,16 @@
 //! What instances have written down of their requests.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use futures::future::select;
 use model::Timestamp;
-use store::{Database, Durability, Turns, params};
+use store::{Database, Durability, params};
 use uuid::Uuid;
 
-use super::{Counted, Gauge, INSTANCE, Report, sum};
+use super::{Counted, Gauge, INSTANCE, Instance, Report, sum};
 use crate::Result;
 
-/// How long an instance collects before it writes. It lives as long, whether or not more requests come.
-const COLLECTING: Duration = Duration::from_millis(500);
+/// Between two attempts to write down the same.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How often it is tried to write down the same, each time for as long as `store` has patience.
 const ATTEMPTS: u32 = 8;
 /// A row that is older is not written again by anybody: it may be added to others and go.
@@ -22,30 +21,11 @@ const WORTHWHILE: i64 = 64;
 const TOGETHER: usize = 500;
 const ROUNDS: usize = 20;
 
-/// Collects for a while, then writes down what the instance has counted, until nothing is left. One at a time.
+/// Writes down what the instance has counted, until nothing is left or somebody else will see to the rest. One at a time.
 pub(crate) async fn flush(database: &Database) {
-    loop {
-        collect().await;
-        let counted = INSTANCE.with_borrow_mut(|instance| {
-            let counted = instance.take();
-            instance.flushing = !counted.is_empty();
-            counted
-        });
-        if counted.is_empty() {
-            return;
-        }
+    while let Some(counted) = INSTANCE.with_borrow_mut(Instance::next) {
         write(database, &counted).await;
     }
-}
-
-/// Waits until there is enough to write down, or for long enough.
-async fn collect() {
-    let turns = Turns::new(1);
-    let held = turns.take().await;
-    INSTANCE.with_borrow_mut(|instance| instance.waiting = Some(held));
-    select(pin!(spin_sdk::time::sleep(COLLECTING)), pin!(turns.take())).await;
-    let held = INSTANCE.with_borrow_mut(|instance| instance.waiting.take());
-    drop(held);
 }
 
 /// Writes a row. Whatever becomes of an attempt, it is there once.
@@ -70,7 +50,7 @@ async fn write(database: &Database, counted: &[Counted]) {
             let lost: u64 = counted.iter().flat_map(|counted| counted.buckets).sum();
             return eprintln!("metrics: {lost} requests are not counted: {error}");
         }
-        spin_sdk::time::sleep(COLLECTING).await;
+        spin_sdk::time::sleep(PAUSE).await;
         if !in_doubt {
             (id, at) = name();
         }
