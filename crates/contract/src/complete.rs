@@ -37,10 +37,10 @@ pub(crate) fn document(apis: impl IntoIterator<Item = Value>) -> Value {
 /// Its `oneOf` is that of serde, which takes the first that fits.
 fn refer(document: &mut Value) {
     fn replace(value: &mut Value, named: &Map<String, Value>) {
-        if let Some(items) = value.get_mut("items").filter(|items| items["type"] == "object") {
-            if let Some((name, _)) = named.iter().find(|(_, schema)| *schema == items) {
-                *items = json!({"$ref": format!("#/components/schemas/{name}")});
-            }
+        if let Some(items) = value.get_mut("items").filter(|items| items["type"] == "object")
+            && let Some((name, _)) = named.iter().find(|(_, schema)| *schema == items)
+        {
+            *items = json!({"$ref": format!("#/components/schemas/{name}")});
         }
         match value {
             Value::Object(fields) => {
@@ -146,8 +146,8 @@ fn parameters<'a>(operation: &'a Value, place: &'a str) -> impl Iterator<Item = 
 
 /// A parameter is there or not, and never null.
 fn not_null(schema: &mut Value) {
-    let kinds = schema.get("type").and_then(Value::as_array).into_iter().flatten().filter(|kind| *kind != "null");
-    if let Some(kind) = kinds.cloned().next() {
+    let mut kinds = schema.get("type").and_then(Value::as_array).into_iter().flatten().filter(|kind| *kind != "null");
+    if let Some(kind) = kinds.next().cloned() {
         schema["type"] = kind;
     }
     let choices = schema.get("oneOf").and_then(Value::as_array).cloned().unwrap_or_default();
