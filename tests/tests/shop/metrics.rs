@@ -443,11 +443,11 @@ async fn orders_and_payments_are_counted_as_they_are() {
         let token = [Some("tok_visa"), Some("tok_declined"), None][number % 3];
         let pieces = if number % 7 == 6 { 5000 } else { 1 };
         let order = shop.place(&ann, mug, pieces, token).await;
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             // Wherever it is by then.
             _ = shop.cancel(&ann, order).await;
         }
-        if number % 5 == 0 {
+        if number.is_multiple_of(5) {
             let hold = json!({ "orderId": order, "token": "tok_visa", "capture": false });
             _ = shop.post("/api/v1/payments", &hold).by(&ann).await;
         }

@@ -43,7 +43,8 @@ async fn payments_are_found_by_everything_that_is_said_of_them() {
         let time = payment["createdAt"].as_str().unwrap();
         time >= early.as_str() && time < late.as_str()
     };
-    let cases: Vec<(String, Box<dyn Fn(&Value) -> bool + '_>)> = vec![
+    type Fits<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+    let cases: Vec<(String, Fits<'_>)> = vec![
         (String::new(), Box::new(|_| true)),
         ("status=failed".into(), Box::new(|payment| is(payment, "failed"))),
         (format!("userId={}", bob.id), Box::new(|payment| of(payment, &bob))),
