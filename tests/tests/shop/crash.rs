@@ -220,7 +220,7 @@ async fn at_every_call<T>(
         assert!(wrong.is_ok(), "{name}: after a kill at {point:?}");
     }
     say(&format!("{name}: killed at {reached} of {tried} points tried, of {} recorded", points.len()));
-    assert!(points.len() > 50, "only {} points were recorded", points.len());
+    assert!(points.len() > 30, "only {} points were recorded", points.len());
     // What two instances do at the same time can come in another order, or once less.
     assert!(reached * 10 >= tried * 9, "only {reached} of {tried} points were reached");
 }
