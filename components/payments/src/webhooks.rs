@@ -79,12 +79,12 @@ pub(crate) async fn receive(provider: &str, headers: &HeaderMap, body: &[u8]) ->
     }
 }
 
-/// The id of a message whose signature and time hold: 401 otherwise, 503 without a secret.
+/// The id of a message whose signature and time hold: 401 otherwise, 404 in a shop without a secret, which takes none.
 async fn verified<'a>(headers: &'a HeaderMap, body: &[u8]) -> Result<&'a str> {
     const REFUSED: Error = Error::Unauthenticated("the signature or the time of the message does not hold");
     let Some(secrets) = variable::get(SECRETS).await? else {
         eprintln!("error: a payment webhook came, but the variable {SECRETS} is not set");
-        return Err(Error::Unavailable("the webhook's secret".into()));
+        return Err(Error::not_found("webhook"));
     };
     let mut holds = false;
     for secret in secrets.split_whitespace() {

@@ -173,11 +173,11 @@ async fn a_secret_is_replaced_without_a_gap_and_without_one_nothing_is_taken() {
     for key in [KEY, OLD_KEY] {
         send(&shop, "msg_1", now, &signature(key, "msg_1", now, &body), &body).await.expect(204);
     }
-    for secret in ["", "not base64!"] {
+    for (secret, status, code) in [("", 404, "not-found"), ("not base64!", 503, "unavailable")] {
         let variables = [(VARIABLE.into(), secret.into())].into();
         let shop = Shop::start(ShopOptions { variables, ..ShopOptions::default() }).await;
         let answer = send(&shop, "msg_1", now, &signature(b"", "msg_1", now, &body), &body).await;
-        assert_problem(&answer, 503, "unavailable", secret);
+        assert_problem(&answer, status, code, secret);
     }
 }
 

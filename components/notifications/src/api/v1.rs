@@ -48,7 +48,10 @@ struct Narrowed {
     path = "/api/v1/notifications",
     operation_id = "listNotifications",
     params(PageQuery, Narrowed),
-    responses((status = 200, body = Page<Notification>)),
+    responses(
+        (status = 200, body = Page<Notification>),
+        (status = 403, description = "Only admins see the mails of others.")
+    ),
     security(("bearer" = []))
 )]
 async fn list(

@@ -25,7 +25,8 @@ pub(crate) fn routes() -> Router {
     request_body = Message,
     responses(
         (status = 204),
-        (status = 401, description = "The signature or the time does not hold.")
+        (status = 401, description = "The signature or the time does not hold."),
+        (status = 404, description = "The shop has no secret to check messages with, and takes none.")
     )
 )]
 async fn receive(Path(provider): Path<String>, headers: HeaderMap, RawJson(body): RawJson) -> Result<StatusCode> {
