@@ -5,6 +5,7 @@ CREATE TABLE stock (
   product_id    BIGINT  PRIMARY KEY,
   supplier_id   BIGINT,
   announced     BOOLEAN NOT NULL,
+  for_sale      BOOLEAN NOT NULL,
   on_hand       BIGINT  NOT NULL CHECK (on_hand >= 0),
   reserved      BIGINT  NOT NULL CHECK (reserved >= 0 AND reserved <= on_hand),
   threshold     BIGINT  NOT NULL,

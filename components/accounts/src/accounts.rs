@@ -138,7 +138,8 @@ pub(crate) async fn delete_own(caller: &Caller, password: &str) -> Result<()> {
             if account.user.role.administers() && !repository::users::has_other_admin(transaction, id).await? {
                 return Err(Error::Conflict("last-admin", "nobody else administers the shop".into()));
             }
-            erase(transaction, &account.user).await
+            erase(transaction, &account.user).await?;
+            audit::record(transaction, caller, "user.deleted", people::subject(id), json!({})).await
         })
         .await
 }

@@ -61,14 +61,14 @@ pub(crate) async fn create(caller: &Caller, submitted: Submitted<NewProduct>) ->
 
 /// What is told of a new product.
 pub(crate) fn created(product_id: ProductId, product: Product) -> ProductCreated {
-    let Product { supplier_id, name, sku, price, currency, stock, .. } = product;
-    ProductCreated { product_id, supplier_id, name, sku, price, currency, stock }
+    let Product { supplier_id, name, sku, price, currency, stock, status, .. } = product;
+    ProductCreated { product_id, supplier_id, name, sku, price, currency, stock, status }
 }
 
 /// What is told of a product that has changed; `stock`, when somebody has counted it.
 pub(crate) fn updated(product: Product, stock_change: Option<i64>) -> ProductUpdated {
-    let Product { id, name, price, currency, .. } = product;
-    ProductUpdated { product_id: id, name, price, currency, stock_change }
+    let Product { id, name, price, currency, status, .. } = product;
+    ProductUpdated { product_id: id, name, price, currency, stock_change, status }
 }
 
 /// The name of the category that a product is put into; 422 when there is none.

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use model::{
-    ProductId, Timestamp, UserId,
-    event::{StockChanged, StockLow},
+    ProductId, ProductStatus, Timestamp, UserId,
+    event::{ProductCreated, StockChanged, StockLow},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -114,7 +114,8 @@ pub(crate) async fn list(caller: &Caller, query: &PageQuery) -> Result<Page<Stoc
 }
 
 pub(crate) async fn check(product_id: ProductId, requested: u32) -> Result<Check> {
-    let record = repository::find(&DATABASE, product_id).await?.filter(Record::is_believed);
+    let public = |record: &Record| record.is_believed() && record.for_sale;
+    let record = repository::find(&DATABASE, product_id).await?.filter(public);
     let available = record.ok_or(NOT_FOUND)?.available();
     Ok(Check { product_id, requested, available, sufficient: available >= i64::from(requested) })
 }
@@ -146,6 +147,7 @@ pub(crate) async fn create(
                 product_id,
                 supplier_id: (!caller.role.administers()).then_some(caller.user_id),
                 announced: false,
+                for_sale: true,
                 threshold: threshold.map_or_else(|| stock::threshold(quantity.into()), i64::from),
             };
             let Some(record) = receive(transaction, &new, quantity).await? else {
@@ -166,20 +168,16 @@ pub(crate) async fn create(
 
 /// The catalog has a new product, and says whose it is. When there is a record already, that of its supplier or an admin
 /// stands; what another supplier added was nobody's pieces, and none of them was ever held or sold.
-pub(crate) async fn introduce(
-    transaction: &Transaction,
-    product_id: ProductId,
-    supplier_id: UserId,
-    quantity: u32,
-) -> Result<()> {
-    let threshold = stock::threshold(quantity.into());
-    let new = NewRecord { product_id, supplier_id: Some(supplier_id), announced: true, threshold };
+pub(crate) async fn introduce(transaction: &Transaction, product: &ProductCreated) -> Result<()> {
+    let &ProductCreated { product_id, supplier_id, stock: quantity, status, .. } = product;
+    let (threshold, for_sale) = (stock::threshold(quantity.into()), status == ProductStatus::Active);
+    let new = NewRecord { product_id, supplier_id: Some(supplier_id), announced: true, threshold, for_sale };
     if receive(transaction, &new, quantity).await?.is_some() {
         return Ok(());
     }
     let record = repository::find_in(transaction, product_id).await?.ok_or(NOT_FOUND)?;
     let now = Timestamp::now();
-    repository::set_supplier(transaction, product_id, supplier_id, now).await?;
+    repository::set_supplier(transaction, product_id, supplier_id, for_sale, now).await?;
     if record.supplier_id.is_none_or(|known| known == supplier_id) {
         // The catalog shows what it was told with the product.
         return announce(transaction, &[Record { announced: true, ..record }]).await;
@@ -190,12 +188,25 @@ pub(crate) async fn introduce(
     adjusted(transaction, record, Adjustment::OnHand(quantity.into()), reason).await.map(drop)
 }
 
-/// The catalog's supplier has counted: `change` more or fewer pieces. While the catalog has not told of the product, that
-/// is to come again: its record is on the way.
-pub(crate) async fn count_in_catalog(transaction: &Transaction, product_id: ProductId, change: i64) -> Result<()> {
+/// The catalog says whether the product is for sale. Its supplier may have counted: `change` more or fewer pieces, beside
+/// what was sold meanwhile, of which the catalog had not heard yet. While the catalog has not told of the product, that is
+/// to come again: its record is on the way.
+pub(crate) async fn follow_catalog(
+    transaction: &Transaction,
+    product_id: ProductId,
+    status: ProductStatus,
+    change: i64,
+) -> Result<()> {
     let record = repository::find_in(transaction, product_id).await?.filter(|record| record.announced);
     let before =
         record.ok_or_else(|| Error::Unavailable(format!("the inventory record of product {product_id}").into()))?;
+    let for_sale = status == ProductStatus::Active;
+    if before.for_sale != for_sale {
+        repository::set_for_sale(transaction, product_id, for_sale, Timestamp::now()).await?;
+    }
+    if change == 0 {
+        return Ok(());
+    }
     let after = adjusted(transaction, before, Adjustment::Within(change), Some("set in the catalog")).await?;
     warn(transaction, &[(before, after)]).await
 }

@@ -41,15 +41,15 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
         return items_restocked(transaction, &restocked?).await;
     }
     if let Some(created) = event.read::<ProductCreated>() {
-        let ProductCreated { product_id, supplier_id, stock, .. } = created?;
-        return inventory::introduce(transaction, product_id, supplier_id, stock).await;
+        return inventory::introduce(transaction, &created?).await;
     }
     if let Some(updated) = event.read::<ProductUpdated>() {
-        return product_updated(transaction, &updated?).await;
+        let ProductUpdated { product_id, stock_change, status, .. } = updated?;
+        return inventory::follow_catalog(transaction, product_id, status, stock_change.unwrap_or(0)).await;
     }
     if let Some(deleted) = event.read::<ProductDeleted>() {
         let record = repository::discontinue(transaction, deleted?.product_id, Timestamp::now()).await?;
-        return inventory::announce(transaction, record.as_slice()).await;
+        return inventory::announce(transaction, &[record]).await;
     }
     Ok(())
 }
@@ -70,6 +70,8 @@ async fn order_paid(transaction: &Transaction, order_id: OrderId) -> Result<()> 
         Some(reservation) if reservation.status == "held" => {
             reservations::end(transaction, &reservation, Kind::Sold, "sold", None).await
         }
+        // This news was parked, and that of the order's end came first.
+        Some(reservation) if reservation.has_ended() => Ok(()),
         _ => Err(Error::Internal(format!("order {order_id} is paid, but nothing is held for it"))),
     }
 }
@@ -98,14 +100,8 @@ async fn items_restocked(transaction: &Transaction, restocked: &ItemsRestocked) 
         Some(reservation) if reservation.status == "sold" => {
             reservations::take_back(transaction, &reservation, &restocked.items, &restocked.reason).await
         }
+        // This news was parked, and all of the order has come back meanwhile.
+        Some(reservation) if reservation.has_ended() => Ok(()),
         _ => Err(Error::Internal(format!("pieces of order {order_id} come back, but none are sold"))),
-    }
-}
-
-/// A seller who says how many there are means: beside what was sold meanwhile, of which the catalog had not heard yet.
-async fn product_updated(transaction: &Transaction, updated: &ProductUpdated) -> Result<()> {
-    match updated.stock_change {
-        None | Some(0) => Ok(()),
-        Some(change) => inventory::count_in_catalog(transaction, updated.product_id, change).await,
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Record {
     pub(crate) supplier_id: Option<UserId>,
     /// Whether the catalog has told of the product.
     pub(crate) announced: bool,
+    /// Whether customers may know of it, as far as the catalog has told.
+    pub(crate) for_sale: bool,
     pub(crate) on_hand: i64,
     pub(crate) reserved: i64,
     pub(crate) threshold: i64,
@@ -23,7 +25,7 @@ pub(crate) struct Record {
 }
 
 const RECORD: &str =
-    "product_id, supplier_id, announced, on_hand, reserved, threshold, version, discontinued, updated_at";
+    "product_id, supplier_id, announced, for_sale, on_hand, reserved, threshold, version, discontinued, updated_at";
 
 impl Record {
     fn read(mut row: Row) -> Result<Self> {
@@ -31,6 +33,7 @@ impl Record {
             product_id: ProductId(row.next()?),
             supplier_id: row.next::<Option<i64>>()?.map(UserId),
             announced: row.next()?,
+            for_sale: row.next()?,
             on_hand: row.next()?,
             reserved: row.next()?,
             threshold: row.next()?,
@@ -77,6 +80,13 @@ pub(crate) struct Reservation {
     pub(crate) expires_at: Option<Timestamp>,
 }
 
+impl Reservation {
+    /// Whether all of it has come back.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "released" | "returned")
+    }
+}
+
 pub(crate) async fn find(database: &Database, product_id: ProductId) -> Result<Option<Record>> {
     let row =
         database.query_one(&format!("SELECT {RECORD} FROM stock WHERE product_id = $1"), params![product_id.0]).await?;
@@ -120,6 +130,7 @@ pub(crate) struct NewRecord {
     pub(crate) product_id: ProductId,
     pub(crate) supplier_id: Option<UserId>,
     pub(crate) announced: bool,
+    pub(crate) for_sale: bool,
     pub(crate) threshold: i64,
 }
 
@@ -127,13 +138,14 @@ pub(crate) struct NewRecord {
 pub(crate) async fn create(transaction: &Transaction, new: &NewRecord, now: Timestamp) -> Result<bool> {
     let row = transaction
         .query_one(
-            "INSERT INTO stock (product_id, supplier_id, announced, on_hand, reserved, threshold, version, discontinued, \
-             updated_at) VALUES ($1, $2, $3, 0, 0, $4, 0, FALSE, $5) \
+            "INSERT INTO stock (product_id, supplier_id, announced, for_sale, on_hand, reserved, threshold, version, \
+             discontinued, updated_at) VALUES ($1, $2, $3, $4, 0, 0, $5, 0, FALSE, $6) \
              ON CONFLICT (product_id) DO NOTHING RETURNING product_id",
             params![
                 new.product_id.0,
                 new.supplier_id.map(|supplier| supplier.0),
                 new.announced,
+                new.for_sale,
                 new.threshold,
                 now.0
             ],
@@ -142,15 +154,29 @@ pub(crate) async fn create(transaction: &Transaction, new: &NewRecord, now: Time
     Ok(row.is_some())
 }
 
-/// Notes what the catalog says of a product: that it is there, and whose it is.
+/// Notes what the catalog says of a product: that it is there, whose it is, and whether it is for sale.
 pub(crate) async fn set_supplier(
     transaction: &Transaction,
     product_id: ProductId,
     supplier_id: UserId,
+    for_sale: bool,
     now: Timestamp,
 ) -> Result<()> {
-    let update = "UPDATE stock SET supplier_id = $1, announced = TRUE, updated_at = $2 WHERE product_id = $3";
-    Ok(transaction.execute(update, params![supplier_id.0, now.0, product_id.0]).await?)
+    // What has been deleted is not for sale, whatever was said of it before.
+    let update = "UPDATE stock SET supplier_id = $1, announced = TRUE, for_sale = $2 AND NOT discontinued, \
+                  updated_at = $3 WHERE product_id = $4";
+    Ok(transaction.execute(update, params![supplier_id.0, for_sale, now.0, product_id.0]).await?)
+}
+
+/// Notes whether a product is for sale.
+pub(crate) async fn set_for_sale(
+    transaction: &Transaction,
+    product_id: ProductId,
+    for_sale: bool,
+    now: Timestamp,
+) -> Result<()> {
+    let update = "UPDATE stock SET for_sale = $1 AND NOT discontinued, updated_at = $2 WHERE product_id = $3";
+    Ok(transaction.execute(update, params![for_sale, now.0, product_id.0]).await?)
 }
 
 /// Sets when to reorder.
@@ -164,16 +190,17 @@ pub(crate) async fn set_threshold(
     Ok(transaction.execute(update, params![threshold, now.0, product_id.0]).await?)
 }
 
-/// Marks a product as no longer sold; its new state, or `None` when there is no record.
-pub(crate) async fn discontinue(
-    transaction: &Transaction,
-    product_id: ProductId,
-    now: Timestamp,
-) -> Result<Option<Record>> {
-    let update = format!(
-        "UPDATE stock SET discontinued = TRUE, version = version + 1, updated_at = $1 WHERE product_id = $2 RETURNING {RECORD}"
+/// Marks a product as no longer sold; its new state. Without a record it gets an empty one: the news of its beginning was
+/// parked and may be replayed, and finds then that it is too late.
+pub(crate) async fn discontinue(transaction: &Transaction, product_id: ProductId, now: Timestamp) -> Result<Record> {
+    let upsert = format!(
+        "INSERT INTO stock (product_id, supplier_id, announced, for_sale, on_hand, reserved, threshold, version, \
+         discontinued, updated_at) VALUES ($1, NULL, TRUE, FALSE, 0, 0, 0, 0, TRUE, $2) \
+         ON CONFLICT (product_id) DO UPDATE SET discontinued = TRUE, for_sale = FALSE, version = stock.version + 1, \
+         updated_at = excluded.updated_at RETURNING {RECORD}"
     );
-    transaction.query_one(&update, params![now.0, product_id.0]).await?.map(Record::read).transpose()
+    let row = transaction.query_one(&upsert, params![product_id.0, now.0]).await?;
+    Record::read(row.ok_or_else(|| Error::Internal(format!("stock of product {product_id}: not written")))?)
 }
 
 /// Applies `changes`, one per product, and returns the new records. The table's checks refuse what would go below zero.

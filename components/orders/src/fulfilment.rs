@@ -4,8 +4,9 @@ use model::{
     OrderId, OrderStatus, Timestamp,
     event::{OrderDelivered, OrderReturned, OrderShipped},
 };
+use serde_json::json;
 use store::{Durability, Transaction};
-use web::{Caller, Error, Result};
+use web::{Caller, Error, Result, audit};
 
 use crate::{
     DATABASE,
@@ -41,10 +42,28 @@ pub(crate) async fn set_status(
                     record_status(transaction, caller, &order).await?;
                     Ok(order.into())
                 }
-                None => unchanged(transaction, id, status, NOT_ALLOWED).await,
+                None => {
+                    let order = unchanged(transaction, id, status, NOT_ALLOWED).await?;
+                    match tracking {
+                        Some(tracking) => correct(transaction, caller, order, tracking).await,
+                        None => Ok(order.into()),
+                    }
+                }
             }
         })
         .await
+}
+
+/// Writes another carrier's number down, when it is another one.
+async fn correct(transaction: &Transaction, caller: &Caller, mut order: Order, tracking: &str) -> Result<OrderView> {
+    if order.tracking.as_deref() != Some(tracking) {
+        repository::set_tracking(transaction, order.id, tracking).await?;
+        // Not the number: the log keeps nothing that leads to a person.
+        let details = json!({ "userId": order.user_id });
+        audit::record(transaction, caller, "order.tracking", orders::subject(order.id), details).await?;
+        order.tracking = Some(tracking.to_owned());
+    }
+    Ok(order.into())
 }
 
 const NOT_ALLOWED: &str = "transition-not-allowed";

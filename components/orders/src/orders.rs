@@ -209,7 +209,7 @@ pub(crate) async fn cancel(caller: &Caller, id: OrderId, reason: Option<&str>) -
                     record_status(transaction, caller, &order).await?;
                     Ok(order.into())
                 }
-                None => unchanged(transaction, id, OrderStatus::Cancelled, "not-cancellable").await,
+                None => Ok(unchanged(transaction, id, OrderStatus::Cancelled, "not-cancellable").await?.into()),
             }
         })
         .await
@@ -221,10 +221,10 @@ pub(crate) async fn unchanged(
     id: OrderId,
     status: OrderStatus,
     refusal: &'static str,
-) -> Result<OrderView> {
+) -> Result<Order> {
     let order = repository::find_in(transaction, id).await?.ok_or(NOT_FOUND)?;
     if order.status == status {
-        Ok(order.into())
+        Ok(order)
     } else {
         Err(Error::Conflict(refusal, format!("the order is {}", order.status)))
     }

@@ -12,6 +12,8 @@ use crate::{Envelope, relay};
 const LEASE: Duration = Duration::from_secs(20);
 /// Events that one round takes.
 pub(crate) const ROUND: usize = 64;
+/// So many of them are of one subject.
+const OF_ONE_SUBJECT: usize = 16;
 
 /// A copy of an event for one subscriber.
 pub(crate) struct Delivery {
@@ -104,20 +106,30 @@ fn rows(rows: usize, columns: usize) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
-/// Claims up to a round of copies that are due, none of which has an earlier one of its subject with somebody else.
+/// Claims up to a round of copies that are due: of each subject the first that waits, and those right behind it, so that
+/// none overtakes another. What it passes over is what is due and must wait for an earlier one of its subject.
 pub(crate) async fn claim(database: &Database, now: Timestamp) -> Result<Vec<Delivery>> {
-    const DUE: &str = "d.due_at <= $1 AND d.parked_at IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries e \
-         WHERE e.subscriber = d.subscriber AND e.subject = d.subject AND e.id < d.id AND e.parked_at IS NULL \
-         AND e.due_at > $1)";
+    const FIRST: &str = "SELECT d.id, d.subscriber, d.subject, d.due_at FROM deliveries d \
+         WHERE d.parked_at IS NULL AND d.due_at <= $1 AND NOT EXISTS (SELECT 1 FROM deliveries e \
+         WHERE e.subscriber = d.subscriber AND e.subject = d.subject AND e.parked_at IS NULL AND e.id < d.id)";
     // Most of the time there is nothing to do, and finding that out must not take the write lock.
-    let any = database.query_one(&format!("SELECT 1 FROM deliveries d WHERE {DUE} LIMIT 1"), params![now.0]).await?;
-    if any.is_none() {
+    if database.query_one(&format!("{FIRST} LIMIT 1"), params![now.0]).await?.is_none() {
         return Ok(Vec::new());
     }
     let claim = format!(
-        "UPDATE deliveries SET due_at = $1 + {} WHERE id IN (SELECT d.id FROM deliveries d WHERE {DUE} ORDER BY d.id LIMIT {ROUND}) \
+        "WITH first AS ({FIRST} ORDER BY d.due_at LIMIT {ROUND}) \
+         UPDATE deliveries SET due_at = $1 + {} WHERE id IN (SELECT d.id FROM first JOIN deliveries d \
+         ON d.subscriber = first.subscriber AND d.subject = first.subject AND d.parked_at IS NULL \
+         AND d.id >= first.id AND d.due_at <= $1 \
+         WHERE d.id <= coalesce((SELECT f.id FROM deliveries f WHERE f.subscriber = first.subscriber \
+         AND f.subject = first.subject AND f.parked_at IS NULL AND f.id >= first.id \
+         ORDER BY f.id LIMIT 1 OFFSET {}), d.id) \
+         AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.subscriber = first.subscriber AND e.subject = first.subject \
+         AND e.parked_at IS NULL AND e.id > first.id AND e.id < d.id AND e.due_at > $1) \
+         ORDER BY first.due_at, first.id, d.id LIMIT {ROUND}) \
          RETURNING id, subscriber, subject, (SELECT envelope FROM outbox WHERE outbox.id = deliveries.outbox_id), attempts",
-        LEASE.as_millis()
+        LEASE.as_millis(),
+        OF_ONE_SUBJECT - 1,
     );
     let mut claimed = database
         .execute(Durability::Relaxed, &claim, params![now.0])

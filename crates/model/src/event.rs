@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Currency, Money, OrderId, PaymentId, ProductId, RefundId, Role, Timestamp, UserId};
+use crate::{Currency, Money, OrderId, PaymentId, ProductId, ProductStatus, RefundId, Role, Timestamp, UserId};
 
 /// The payload of one type of event.
 pub trait Event: Serialize + DeserializeOwned {
@@ -93,6 +93,8 @@ events! {
         currency: Currency,
         /// Pieces on hand at the start.
         stock: u32,
+        /// Whether it is for sale.
+        status: ProductStatus,
     }
 
     /// The catalog changed what it says of a product.
@@ -107,6 +109,8 @@ events! {
         currency: Currency,
         /// Set when the seller also said how many pieces there are: so many more than the catalog knew of at that moment.
         stock_change: Option<i64>,
+        /// Whether it is for sale.
+        status: ProductStatus,
     }
 
     /// The product is no longer sold.

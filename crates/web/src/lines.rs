@@ -1,7 +1,11 @@
 //! Bodies of lines, one JSON value each (NDJSON), that are read while they arrive and written while they leave: their
 //! length costs no memory.
 
-use std::{collections::VecDeque, pin::pin};
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
@@ -30,6 +34,8 @@ const NAMES: [&str; 5] = [
 ];
 /// As long as any other body.
 const LONGEST_LINE: usize = 64 * 1024;
+/// A body of lines is waited for as long as so many others, all in all.
+const BODIES: u32 = 20;
 
 /// Marks a response whose body is sent as it is made.
 #[derive(Clone)]
@@ -65,6 +71,8 @@ pub struct Lines {
     splitter: Splitter,
     ready: VecDeque<Line>,
     ended: bool,
+    /// So long it was waited for.
+    waited: Duration,
 }
 
 impl Lines {
@@ -77,19 +85,27 @@ impl Lines {
         }
         body::must_be_plain(request.headers())?;
         let body = request.into_body();
-        Ok(Self { body, splitter: Splitter::default(), ready: VecDeque::new(), ended: false })
+        Ok(Self { body, splitter: Splitter::default(), ready: VecDeque::new(), ended: false, waited: Duration::ZERO })
     }
 
-    /// The next line; `None` after the last one. 400 when the body breaks off, 408 when the line takes too long to arrive.
+    /// The next line; `None` after the last one. 400 when the body breaks off, 408 when the line takes too long to arrive, or
+    /// all of them do.
     pub async fn next(&mut self) -> Result<Option<Line>> {
         if self.ready.is_empty() {
-            let arrival = pin!(self.read());
-            match select(arrival, pin!(spin_sdk::time::sleep(edge::body_patience()))).await {
+            let (patience, begun) = (self.patience(), Instant::now());
+            match select(pin!(self.read()), pin!(spin_sdk::time::sleep(patience))).await {
                 Either::Left((outcome, _)) => outcome?,
                 Either::Right(_) => return Err(Error::TooSlow),
             }
+            self.waited += begun.elapsed();
         }
         Ok(self.ready.pop_front())
+    }
+
+    /// How long the next line may take: each has the time of a body. What is done with the lines does not count.
+    fn patience(&self) -> Duration {
+        let one = edge::body_patience();
+        one.min((one * BODIES).saturating_sub(self.waited))
     }
 
     /// Reads until there is a line, or the end.

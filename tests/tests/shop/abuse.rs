@@ -355,11 +355,18 @@ async fn an_import_may_take_its_time_but_not_for_one_line() {
     let answer = raw::send(&shop, pieces, Duration::from_millis(250), Duration::from_secs(20)).await;
     assert_eq!((answer.status(), answer.text.matches("\"created\"").count()), (200, 6), "{}", answer.text);
 
+    let trickling = head.clone();
     let mut pieces = vec![head.into_bytes()];
     pieces.extend((0..12).map(|_| chunk(" ")));
     let answer = raw::send(&shop, pieces, Duration::from_millis(150), Duration::from_secs(20)).await;
     assert!(!answer.text.contains("0\r\n\r\n"), "the answer breaks off: {}", answer.text);
     assert!(answer.after < Duration::from_secs(10), "{:?}", answer.after);
+    // Nor for many lines that say nothing: all together it is waited for as long as for twenty bodies.
+    let mut pieces = vec![trickling.into_bytes()];
+    pieces.extend((0..100).map(|_| chunk("\n")));
+    let answer = raw::send(&shop, pieces, Duration::from_millis(300), Duration::from_secs(20)).await;
+    assert!(!answer.text.contains("0\r\n\r\n"), "the answer breaks off: {}", answer.text);
+    assert!(answer.ended < Duration::from_secs(28), "{:?}", answer.ended);
     shop.settle().await;
     assert_eq!(shop.value("catalog", "SELECT count(*) FROM products"), 6);
 }

@@ -136,6 +136,7 @@ async fn what_belongs_to_somebody_else_is_told_from_nothing_by_nobody() {
         (bob, "POST", "/orders", order("paymentMethodId", -1), there.method.to_string(), &nothing),
         (bob, "GET", "/products/#", json!(null), there.draft.to_string(), &nothing),
         (rival, "GET", "/products/#", json!(null), there.draft.to_string(), &nothing),
+        (bob, "GET", "/inventory/check?productId=#&quantity=1", json!(null), there.draft.to_string(), &nothing),
         (rival, "GET", "/inventory/#", json!(null), there.draft.to_string(), &nothing),
         (rival, "GET", "/inventory/#/history", json!(null), there.draft.to_string(), &nothing),
         (rival, "POST", "/inventory/#/adjust", json!({ "delta": 1, "reason": "x" }), there.draft.to_string(), &nothing),

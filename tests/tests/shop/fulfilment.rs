@@ -89,10 +89,14 @@ async fn an_order_that_is_shipped_delivered_and_sent_back_tells_its_story() {
     assert_eq!(shop.stock(mug).await["available"], 7);
     let shipped = set(&shop, admin, order, &json!({ "status": "shipped", "tracking": "1Z 999" })).await.expect(200);
     assert_eq!((&shipped["status"], &shipped["tracking"]), (&json!("shipped"), &json!("1Z 999")));
+    let corrected = json!({ "status": "shipped", "tracking": "1Z 1000" });
+    assert_eq!(set(&shop, admin, order, &corrected).await.expect(200)["tracking"], "1Z 1000");
+    let kept = json!({ "status": "shipped" });
+    assert_eq!(set(&shop, admin, order, &kept).await.expect(200)["tracking"], "1Z 1000");
     assert_problem(&shop.cancel(&ann, order).await, 409, "not-cancellable", "it is on its way");
     let path = format!("{ORDERS}/{order}/status");
     let patched = shop.request(reqwest::Method::PATCH, &path).json(&json!({ "status": "delivered" })).by(admin);
-    assert_eq!(patched.await.expect(200)["tracking"], "1Z 999");
+    assert_eq!(patched.await.expect(200)["tracking"], "1Z 1000");
     let back = json!({ "status": "returned", "reason": "too small" });
     let returned = set(&shop, admin, order, &back).await.expect(200);
     assert_eq!(set(&shop, admin, order, &back).await.expect(200), returned, "again changes nothing");

@@ -34,6 +34,7 @@ mod inventory;
 mod inventory_owners;
 mod jitter;
 mod ledger;
+mod late_news;
 mod local_server;
 mod mail_api;
 mod mails;

@@ -16,6 +16,8 @@ pub struct RawAnswer {
     pub text: String,
     /// Since the request was begun.
     pub after: Duration,
+    /// When the shop had ended it, since then.
+    pub ended: Duration,
 }
 
 impl RawAnswer {
@@ -64,7 +66,7 @@ pub async fn send(shop: &Shop, pieces: Vec<Vec<u8>>, pause: Duration, patience: 
                 Err(error) => panic!("{error}"),
             }
         }
-        RawAnswer { text: String::from_utf8_lossy(&answer).into_owned(), after }
+        RawAnswer { text: String::from_utf8_lossy(&answer).into_owned(), after, ended: begun.elapsed() }
     };
     tokio::task::spawn_blocking(exchange).await.unwrap()
 }

@@ -45,11 +45,11 @@ struct RegisterRequest {
     #[garde(inner(custom(|name: &str, _: &()| fits(account::is_username(name)))))]
     #[schema(min_length = 1, max_length = 64, example = "ann")]
     username: Option<String>,
-    /// For parcels and mails.
+    /// For parcels.
     #[garde(inner(custom(|name: &str, _: &()| fits(account::is_name(name)))))]
     #[schema(min_length = 1, max_length = 100, example = "Ann")]
     first_name: Option<String>,
-    /// For parcels and mails.
+    /// For parcels.
     #[garde(inner(custom(|name: &str, _: &()| fits(account::is_name(name)))))]
     #[schema(min_length = 1, max_length = 100, example = "Lee")]
     last_name: Option<String>,

@@ -49,12 +49,12 @@ struct ChangeRequest {
     #[garde(inner(custom(|name: &str, _: &()| fits(account::is_username(name)))))]
     #[schema(min_length = 1, max_length = 64, example = "ann")]
     username: Option<String>,
-    /// For parcels and mails.
+    /// For parcels.
     #[garde(inner(inner(custom(|name: &str, _: &()| fits(account::is_name(name))))))]
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "Ann")]
     first_name: Option<Option<String>>,
-    /// For parcels and mails.
+    /// For parcels.
     #[garde(inner(inner(custom(|name: &str, _: &()| fits(account::is_name(name))))))]
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "Lee")]
