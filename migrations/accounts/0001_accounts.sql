@@ -16,6 +16,9 @@ CREATE TABLE users (
   billing_address_id   BIGINT,
   payment_method_id    BIGINT,
   deleted_at           BIGINT,
+  -- How a number to call is looked for, however it was written.
+  phone_digits         TEXT   GENERATED ALWAYS AS (replace(replace(replace(replace(replace(replace(replace(
+    phone, ' ', ''), '+', ''), '-', ''), '(', ''), ')', ''), '.', ''), '/', '')) STORED,
   CHECK ((email IS NULL) = (deleted_at IS NOT NULL))
 );
 
@@ -25,6 +28,8 @@ CREATE INDEX users_by_age ON users (id) WHERE deleted_at IS NULL;
 CREATE INDEX users_by_role ON users (role, id) WHERE deleted_at IS NULL;
 
 CREATE INDEX users_by_status ON users (status, id) WHERE deleted_at IS NULL;
+
+CREATE INDEX users_by_phone ON users (phone_digits, id) WHERE phone_digits IS NOT NULL;
 
 -- Addresses for which the first admin's account was opened. It is opened once, even if it is deleted later.
 CREATE TABLE first_admins (

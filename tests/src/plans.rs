@@ -50,7 +50,7 @@ const FINE: &[Fine] = &[
     ),
     fine(
         "accounts",
-        "FROM users u WHERE u.deleted_at IS NULL ORDER BY u.id DESC LIMIT $1",
+        "FROM users u WHERE u.deleted_at IS NULL AND TRUE ORDER BY u.id DESC LIMIT ",
         "SCAN u USING INDEX users_by_age",
         "it passes nobody over: a page from the end of the index",
     ),
@@ -107,6 +107,12 @@ const FINE: &[Fine] = &[
     fine(
         "payments",
         "FROM payments WHERE amount ",
+        "SCAN payments USING INDEX ",
+        "it has been asked before: without a window there are fewer than 1000 payments",
+    ),
+    fine(
+        "payments",
+        "FROM payments WHERE provider ",
         "SCAN payments USING INDEX ",
         "it has been asked before: without a window there are fewer than 1000 payments",
     ),

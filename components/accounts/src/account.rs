@@ -1,5 +1,7 @@
 //! The rules of accounts: what an address, a name and a number to call must be. Pure.
 
+use std::str::FromStr;
+
 use email_address::{EmailAddress, Options};
 use model::{Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -98,7 +100,19 @@ impl Status {
 
     /// The status of that word. Words nobody knows let nobody in.
     pub(crate) fn of(word: &str) -> Self {
-        if word == Status::Active.as_str() { Status::Active } else { Status::Suspended }
+        word.parse().unwrap_or(Status::Suspended)
+    }
+}
+
+impl FromStr for Status {
+    type Err = Refusal;
+
+    fn from_str(word: &str) -> Result<Self, Refusal> {
+        match word {
+            "active" => Ok(Status::Active),
+            "suspended" => Ok(Status::Suspended),
+            _ => Err("must be one of: active, suspended"),
+        }
     }
 }
 
@@ -179,6 +193,11 @@ pub(crate) fn is_phone(text: &str) -> Result<(), Refusal> {
     }
 }
 
+/// The digits of a number to call: what two ways to write it have in common.
+pub(crate) fn digits(phone: &str) -> String {
+    phone.chars().filter(char::is_ascii_digit).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +254,7 @@ mod tests {
         for phone in ["112", "+1-555-0100", "(030) 123 456", "030/123456", " 5550100 "] {
             assert!(is_phone(phone).is_ok(), "{phone}");
         }
+        assert_eq!(digits("+49 (030) 12-34.5/6"), "49030123456");
         for phone in ["", "--", "call me", "+49 30 1\n2", "1 2 ³", &"1".repeat(33)] {
             assert!(is_phone(phone).is_err(), "{phone}");
         }

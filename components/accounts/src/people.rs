@@ -11,7 +11,10 @@ use crate::{
     DATABASE,
     account::{Status, User},
     accounts::{acting_admin, announce, me},
-    repository::{self, users::Wanted},
+    repository::{
+        self,
+        list::{self, Filter, Place},
+    },
 };
 
 const NO_USER: Error = Error::not_found("user");
@@ -22,11 +25,10 @@ pub(crate) fn subject(id: UserId) -> String {
 }
 
 /// A page of accounts: the newest first, or by address when one is searched for. Only admins may.
-pub(crate) async fn list(caller: &Caller, page: &PageQuery, wanted: &Wanted) -> Result<Page<User>> {
+pub(crate) async fn list(caller: &Caller, page: &PageQuery, filter: &Filter) -> Result<Page<User>> {
     acting_admin(&DATABASE, caller).await?;
-    let after: Option<(i64, String)> = page.after()?;
-    let users = repository::users::list(wanted, after, page.limit() + 1).await?;
-    Page::new(users, page.limit(), |user| (user.id, user.email.clone()))
+    let (users, looked_until) = list::list(filter, page.after()?, page.limit() + 1).await?;
+    Page::looked(users, page.limit(), looked_until, Place::of)
 }
 
 /// An account, for its owner and for admins.

@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod failures;
 pub(crate) mod keys;
+pub(crate) mod list;
 pub(crate) mod payment_methods;
 pub(crate) mod reset_codes;
 pub(crate) mod sessions;

@@ -17,13 +17,15 @@ mod migrations;
 mod sqlite;
 mod turns;
 mod value;
+mod words;
 
-pub use conditions::Conditions;
+pub use conditions::{Conditions, Place, WINDOW};
 pub use database::{Database, Durability, Transaction};
 pub use error::Error;
 pub use migrations::Migrations;
 pub use turns::{Turn, Turns};
 pub use value::{FromValue, Row, Value};
+pub use words::{all_begun, quoted_words};
 
 /// What `store` returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -91,6 +91,81 @@ async fn admins_find_accounts_by_page_address_role_and_status() {
 }
 
 #[tokio::test]
+async fn admins_find_accounts_by_id_name_and_number_to_call() {
+    let (shop, ann) = open().await;
+    for (name, profile) in [
+        ("bob", json!({ "firstName": "Jos\u{e9}", "lastName": "O'Brien Lee", "phone": "+49 (30) 12-34" })),
+        ("leonie", json!({ "firstName": "Bob", "phone": "4930 1234" })),
+        ("zoe", json!({ "username": "zoe.leeds", "phone": "49 30 12345" })),
+    ] {
+        let person = shop.customer(name).await;
+        shop.put(ME, &profile).by(&person).await.expect(200);
+    }
+    let of = |names: &[&str]| names.iter().map(|name| format!("{name}@example.com")).collect::<Vec<_>>();
+    let id = format!("id={}", ann.id);
+    for limit in [1, 100] {
+        for (query, found) in [
+            (id.as_str(), vec!["ann"]),
+            ("id=999999", vec![]),
+            ("name=lee", vec!["zoe", "bob"]),
+            ("name=LE", vec!["zoe", "leonie", "bob"]),
+            ("name=bob", vec!["leonie", "bob"]),
+            ("name=JOSE", vec!["bob"]),
+            ("name=jos%C3%A9%20le", vec!["bob"]),
+            ("name=o%27brien", vec!["bob"]),
+            ("name=rien", vec![]),
+            ("name=lee%22%20OR%20%22zoe", vec![]),
+            ("name=bob&email=BO", vec!["bob"]),
+            ("name=bob&phone=49301234&role=user", vec!["leonie", "bob"]),
+            ("name=bob&status=suspended", vec![]),
+            ("phone=%2B49-30-1234", vec!["leonie", "bob"]),
+            ("phone=49301234&email=leo", vec!["leonie"]),
+            ("phone=301234", vec![]),
+            ("role=user&status=active&email=", vec!["zoe", "leonie", "bob", "ann"]),
+            ("id=&name=&phone=&role=&status=suspended", vec![]),
+        ] {
+            assert_eq!(listed(&shop, query, limit).await, of(&found), "{query}");
+        }
+        assert_eq!(listed(&shop, &format!("{id}&name=ann&email=a&role=user"), limit).await, of(&["ann"]));
+        assert_eq!(listed(&shop, &format!("{id}&name=bob"), limit).await, of(&[]));
+        assert_eq!(listed(&shop, &format!("{id}&email=b"), limit).await, of(&[]));
+    }
+    let admin = shop.admin().await;
+    for (query, field) in [("id=x", "id"), ("phone=call", "phone"), ("name=--", "name"), ("role=owner", "role")] {
+        assert_invalid(&shop.get(format!("/api/v1/users?{query}")).by(admin).await, &[field], query);
+    }
+    shop.put(ME, &json!({ "firstName": "Xaver", "username": "xaver" })).by(&ann).await.expect(200);
+    assert_eq!(listed(&shop, "name=ann", 100).await, of(&[]), "no longer her name");
+    assert_eq!(listed(&shop, "name=xav", 100).await, of(&["ann"]));
+    shop.delete(format!("/api/v1/users/{}", ann.id)).by(admin).await.expect(204);
+    for query in ["name=xav", &id] {
+        assert_eq!(listed(&shop, query, 100).await, of(&[]), "{query}: deleted");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_accounts_that_few_are_like_looks_at_a_thousand_and_goes_on_there() {
+    let (shop, _) = open().await;
+    shop.customer("zoe").await;
+    // Between ann and zoe: as many as a page looks at, and some more.
+    let crowd = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2100) \
+         INSERT INTO users (email, username, password_hash, role, status, created_at, first_name) \
+         SELECT printf('m%04d@example.com', i), 'm' || i, '', 'user', 'suspended', 0, 'Crowd' FROM n";
+    shop.tamper("accounts", crowd);
+    let admin = shop.admin().await;
+    for (query, found) in [
+        ("role=user&status=active", vec!["zoe@example.com", "ann@example.com"]),
+        ("email=m&status=active", vec![]),
+        ("name=crowd&email=m0001", vec!["m0001@example.com"]),
+    ] {
+        let first = shop.get(format!("/api/v1/users?{query}")).by(admin).await.expect(200);
+        assert!(first["nextCursor"].is_string() && first["items"] == json!([]), "{query}: {first}");
+        assert_eq!(listed(&shop, query, 20).await, found, "{query}");
+    }
+    assert_eq!(listed(&shop, "email=m", 100).await.len(), 2100);
+}
+
+#[tokio::test]
 async fn a_suspended_account_is_signed_out_everywhere_until_it_is_active_again() {
     let (shop, ann) = open().await;
     let admin = shop.admin().await;

@@ -1,7 +1,7 @@
 //! Accounts. A deleted one is found by nothing here but [`exists`].
 
 use model::{Role, Timestamp, UserId};
-use store::{Row, Transaction, Value, params};
+use store::{Row, Transaction, params};
 use web::{Caller, Error, Result};
 
 use super::Source;
@@ -167,80 +167,4 @@ pub(crate) async fn note_first_admin(transaction: &Transaction, fingerprint: &st
 pub(crate) async fn was_first_admin(fingerprint: &str) -> Result<bool> {
     let find = "SELECT 1 FROM first_admins WHERE address = $1";
     Ok(DATABASE.query_one(find, params![fingerprint]).await?.is_some())
-}
-
-/// Which accounts to list.
-#[derive(Debug, Default)]
-pub(crate) struct Wanted {
-    /// The beginning of the address, in its normal form. Then the list is in the order of addresses.
-    pub(crate) email_prefix: Option<String>,
-    pub(crate) role: Option<Role>,
-    pub(crate) status: Option<Status>,
-}
-
-/// Up to `count` accounts after the one with that id and address: the newest first, or by address.
-pub(crate) async fn list(wanted: &Wanted, after: Option<(i64, String)>, count: u32) -> Result<Vec<User>> {
-    let (sql, values) = list_statement(wanted, after, count);
-    DATABASE.query(&sql, values).await?.into_iter().map(|mut row| user(&mut row)).collect()
-}
-
-fn list_statement(wanted: &Wanted, after: Option<(i64, String)>, count: u32) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = Vec::new();
-    let mut conditions = vec!["u.deleted_at IS NULL".to_owned()];
-    let mut add = |condition: &str, value: Value| {
-        values.push(value);
-        conditions.push(format!("{condition} ${}", values.len()));
-    };
-    let by_address = wanted.email_prefix.is_some();
-    if let Some(prefix) = &wanted.email_prefix {
-        add("u.email >=", prefix.as_str().into());
-        // Behind everything that begins so: an address holds no such character.
-        add("u.email <", format!("{prefix}\u{10FFFF}").into());
-    }
-    // An expression keeps the engine from another index, after which it would have to sort.
-    let (role, status) = if by_address { ("u.role || '' =", "u.status || '' =") } else { ("u.role =", "u.status =") };
-    if let Some(wanted) = wanted.role {
-        add(role, wanted.as_str().into());
-    }
-    if let Some(wanted) = wanted.status {
-        add(status, wanted.as_str().into());
-    }
-    match after {
-        Some((_, email)) if by_address => add("u.email >", email.into()),
-        Some((id, _)) => add("u.id <", id.into()),
-        None => {}
-    }
-    values.push(count.into());
-    let order = if by_address { "u.email" } else { "u.id DESC" };
-    let conditions = conditions.join(" AND ");
-    (format!("SELECT {USER} FROM users u WHERE {conditions} ORDER BY {order} LIMIT ${}", values.len()), values)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_list_of_accounts_is_sorted_or_read_from_its_beginning() {
-        let database = rusqlite::Connection::open_in_memory().unwrap();
-        database.execute_batch(crate::FILES.get_file("0001_accounts.sql").unwrap().contents_utf8().unwrap()).unwrap();
-        let place = || Some((7, "ann@example.com".to_owned()));
-        for prefix in [None, Some("an".to_owned())] {
-            for role in [None, Some(Role::User)] {
-                for status in [None, Some(Status::Active)] {
-                    let by_address = prefix.is_some();
-                    let (sql, _) = list_statement(&Wanted { email_prefix: prefix.clone(), role, status }, place(), 20);
-                    let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-                    // Only the statement matters, not what its parameters are.
-                    let (mut rows, mut steps) = (plan.raw_query(), Vec::new());
-                    while let Some(row) = rows.next().unwrap() {
-                        steps.push(row.get::<_, String>(3).unwrap());
-                    }
-                    assert_eq!(steps.len(), 1, "{sql}: {steps:?}");
-                    assert!(steps[0].starts_with("SEARCH u USING "), "{sql}: {steps:?}");
-                    assert_eq!(steps[0].contains("sqlite_autoindex_users"), by_address, "{sql}: {steps:?}");
-                }
-            }
-        }
-    }
 }

@@ -1,8 +1,6 @@
-/// Words of a search beyond these are ignored.
-const MOST_WORDS: usize = 16;
+use store::{all_begun, quoted_words};
 
-/// The words that somebody looks for, as FTS5 expressions. Whatever was typed stands in them as quoted words, never as
-/// an operator: <https://www.sqlite.org/fts5.html#full_text_query_syntax>.
+/// The words that somebody looks for, as FTS5 expressions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Search {
     words: Vec<String>,
@@ -15,12 +13,7 @@ impl Search {
     pub(crate) const TIERS: usize = 3;
 
     pub(crate) fn new(q: &str, category: Option<&str>) -> Self {
-        let words = q
-            .split(|character: char| character.is_whitespace() || character.is_control())
-            .filter(|word| word.contains(char::is_alphanumeric))
-            .take(MOST_WORDS)
-            .map(|word| format!("\"{}\"", word.replace('"', "\"\"")));
-        Self { words: words.collect(), category: category.map(str::to_owned) }
+        Self { words: quoted_words(q), category: category.map(str::to_owned) }
     }
 
     /// A search without a single word: nothing contains it.
@@ -38,7 +31,7 @@ impl Search {
     /// page follows the one before whatever is written in between.
     pub(crate) fn tier(&self, tier: usize) -> String {
         let whole = format!("({{name sku upc}} : ({}))", self.words.join(" AND "));
-        let begun = format!("({{name}} : ({}))", self.begun());
+        let begun = format!("({{name}} : ({}))", all_begun(&self.words));
         match tier {
             0 => self.within(&whole),
             1 => self.within(&format!("({begun} NOT {whole})")),
@@ -46,12 +39,8 @@ impl Search {
         }
     }
 
-    fn begun(&self) -> String {
-        self.words.iter().map(|word| format!("{word}*")).collect::<Vec<_>>().join(" AND ")
-    }
-
     fn anywhere(&self) -> String {
-        format!("({{name description category sku upc}} : ({}))", self.begun())
+        format!("({{name description category sku upc}} : ({}))", all_begun(&self.words))
     }
 
     fn within(&self, expression: &str) -> String {

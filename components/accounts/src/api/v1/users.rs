@@ -5,14 +5,15 @@ use garde::Validate;
 use http::StatusCode;
 use model::{Role, UserId};
 use serde::Deserialize;
+use store::quoted_words;
 use utoipa::{IntoParams, ToSchema};
-use web::{Caller, Json, Page, PageQuery, Path, Query, Result};
+use web::{Caller, Error, Json, Page, PageQuery, Path, Query, Result};
 
 use crate::{
-    account::{Email, LONGEST_EMAIL, Status, User},
+    account::{self, Email, LONGEST_EMAIL, Status, User},
     accounts,
     people::{self, Verified},
-    repository::users::Wanted,
+    repository::list::Filter,
 };
 
 pub(super) fn routes() -> Router {
@@ -24,35 +25,77 @@ pub(super) fn routes() -> Router {
         .route("/api/v1/users/{id}/verify", web::get(verify))
 }
 
-#[derive(Deserialize, Validate, IntoParams)]
+/// What a list of accounts is narrowed to; what is empty is as good as absent.
+#[derive(Default, Deserialize, Validate, IntoParams)]
+#[serde(default)]
 #[into_params(parameter_in = Query)]
-struct Filter {
+struct Narrowed {
+    /// Only the account with this id.
+    #[garde(skip)]
+    #[param(value_type = Option<UserId>)]
+    id: String,
+    /// Only accounts of whose names (user name, first and last name) each of these words begins one.
+    #[garde(length(chars, max = LONGEST_SEARCH))]
+    #[param(value_type = Option<String>, max_length = 200, example = "lee")]
+    name: String,
     /// The beginning of the address.
     #[garde(length(bytes, max = LONGEST_EMAIL))]
-    #[param(max_length = 254, example = "ann@")]
-    email: Option<String>,
+    #[param(value_type = Option<String>, max_length = 254, example = "ann@")]
+    email: String,
+    /// Only accounts with this number to call, however it is written.
+    #[garde(skip)]
+    #[param(value_type = Option<String>, example = "1 (217) 555-0100")]
+    phone: String,
     /// Only accounts with this role.
     #[garde(skip)]
-    role: Option<Role>,
+    #[param(value_type = Option<Role>)]
+    role: String,
     /// Only accounts with this status.
     #[garde(skip)]
-    status: Option<Status>,
+    #[param(value_type = Option<Status>)]
+    status: String,
 }
 
-/// Accounts: the newest first, or by address when one is searched for.
+/// In characters.
+const LONGEST_SEARCH: usize = 200;
+
+impl Narrowed {
+    fn filter(&self) -> Result<Filter> {
+        let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let phone = some(&self.phone);
+        if let Some(phone) = &phone {
+            account::is_phone(phone).map_err(|refusal| Error::invalid("phone", refusal))?;
+        }
+        let name = some(&self.name).map(|name| quoted_words(&name));
+        if name.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::invalid("name", "must have a letter or a digit"));
+        }
+        Ok(Filter {
+            id: web::parsed("id", &self.id)?.map(UserId),
+            name,
+            email: some(&self.email).map(|email| Email::normal(&email)),
+            phone: phone.map(|phone| account::digits(&phone)),
+            role: web::parsed("role", &self.role)?,
+            status: web::parsed("status", &self.status)?,
+        })
+    }
+}
+
+/// Accounts that have all that is asked for: the newest first, or by address when only that is searched for.
 #[utoipa::path(
     get,
     path = "/api/v1/users",
     operation_id = "listUsers",
-    params(PageQuery, Filter),
+    params(PageQuery, Narrowed),
     responses((status = 200, body = Page<User>)),
     security(("bearer" = ["admin"]))
 )]
-
-async fn list(caller: Caller, Query(page): Query<PageQuery>, Query(filter): Query<Filter>) -> Result<Json<Page<User>>> {
-    let Filter { email, role, status } = filter;
-    let email_prefix = email.map(|email| Email::normal(&email)).filter(|prefix| !prefix.is_empty());
-    people::list(&caller, &page, &Wanted { email_prefix, role, status }).await.map(Json)
+async fn list(
+    caller: Caller,
+    Query(page): Query<PageQuery>,
+    Query(narrowed): Query<Narrowed>,
+) -> Result<Json<Page<User>>> {
+    people::list(&caller, &page, &narrowed.filter()?).await.map(Json)
 }
 
 /// An account, for its owner and admins; 404 for everybody else.
