@@ -10,6 +10,7 @@ CREATE TABLE payable_orders (
 -- At most one payment for each order. charge_key names it to the provider, for ever.
 -- token: what stands for the card, only until the provider has answered.
 -- operation: what the provider was asked last, or will be asked first.
+-- provider: what the one is called who took the money, holds it or has declined it; null while none has answered.
 -- check_at: when to find out how that ended; null while it has not been sent and once it is settled.
 CREATE TABLE payments (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -24,6 +25,7 @@ CREATE TABLE payments (
   charge_key       TEXT   NOT NULL UNIQUE,
   operation        TEXT   NOT NULL,
   reference        TEXT,
+  provider         TEXT,
   attempts         BIGINT NOT NULL DEFAULT 0,
   check_at         BIGINT,
   created_at       BIGINT NOT NULL,

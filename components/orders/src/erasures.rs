@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use model::{Timestamp, UserId};
-use store::{Durability, Transaction};
+use store::{Durability, Place, Transaction};
 use web::Result;
 
 use crate::{
     DATABASE,
-    repository::{
-        erasures::{self, Erasure},
-        list::Place,
-    },
+    repository::erasures::{self, Erasure},
 };
 
 /// Orders that one transaction goes through.

@@ -9,7 +9,7 @@ use model::{
 };
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
-use store::{Durability, Transaction};
+use store::{Durability, Place, Transaction};
 use utoipa::ToSchema;
 use web::{Caller, Error, Page, PageQuery, Result, Service, audit, variable};
 
@@ -18,7 +18,7 @@ use crate::{
     order::{self, Line, Step},
     repository::{
         self, Entry, Order,
-        list::{self, Filter, Place},
+        list::{self, Filter},
     },
 };
 
@@ -160,7 +160,7 @@ pub(crate) async fn list(caller: &Caller, mut filter: Filter, query: &PageQuery)
         return Err(Error::Forbidden("only admins see the orders of others"));
     }
     let (orders, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
-    Ok(Page::looked(orders, query.limit(), looked_until, Place::of)?.map(OrderView::from))
+    Ok(Page::looked(orders, query.limit(), looked_until, |order| Place(order.created_at.0, order.id.0))?.map(OrderView::from))
 }
 
 pub(crate) async fn list_of_user(

@@ -76,6 +76,11 @@ fn request(payment: &Payment, token: &str) -> Result<ChargeRequest> {
     })
 }
 
+/// Who is asked about a payment; `None` when it costs nothing.
+fn asked(payment: &Payment) -> Option<String> {
+    (payment.amount != Money::ZERO).then(provider::name)
+}
+
 /// The ending that follows from where the money is; `None` when nobody knows, or nothing has happened.
 fn ending(state: &ChargeState) -> Option<Ending<'_>> {
     let ending = |status, reference, reason| Some(Ending { status, reference, reason });
@@ -99,7 +104,9 @@ async fn conclude(payment: &Payment, state: &ChargeState) -> Result<()> {
         }
         (_, _, Some(ending)) => {
             DATABASE
-                .transaction(Durability::Durable, async |transaction| settle(transaction, payment.id, &ending).await)
+                .transaction(Durability::Durable, async |transaction| {
+                    settle(transaction, payment.id, &ending, asked(payment)).await
+                })
                 .await
         }
     }
@@ -124,9 +131,14 @@ pub(crate) async fn is_over(transaction: &Transaction, payment: &Payment) -> Res
 }
 
 /// Writes down how a payment ended. Only the first to know announces it.
-async fn settle(transaction: &Transaction, id: PaymentId, ending: &Ending<'_>) -> Result<()> {
+async fn settle(
+    transaction: &Transaction,
+    id: PaymentId,
+    ending: &Ending<'_>,
+    provider: Option<String>,
+) -> Result<()> {
     let now = Timestamp::now();
-    match repository::settle(transaction, id, ending, now).await? {
+    match repository::settle(transaction, id, ending, provider, now).await? {
         Some((payment, over)) => announce(transaction, &payment, over, now).await,
         None => Ok(()),
     }
@@ -167,7 +179,7 @@ pub(crate) async fn let_go(transaction: &Transaction, id: PaymentId) -> Result<(
 /// Ends a payment that has taken nothing and never will.
 pub(crate) async fn give_up(transaction: &Transaction, id: PaymentId, reason: &str) -> Result<()> {
     let ending = Ending { status: PaymentStatus::Failed, reference: None, reason: Some(reason) };
-    settle(transaction, id, &ending).await
+    settle(transaction, id, &ending, None).await
 }
 
 /// Finds out what became of what nobody has heard of: the provider was silent, or the instance died.
@@ -232,7 +244,7 @@ pub(crate) async fn hear(payment: &Payment, message: &str) -> Result<()> {
                 return Ok(());
             }
             if let Some(ending) = ending(&state) {
-                settle(transaction, payment.id, &ending).await?;
+                settle(transaction, payment.id, &ending, asked(payment)).await?;
             }
             for (id, outcome) in &refunds {
                 refunds::settle(transaction, *id, outcome, Source::LookUp).await?;

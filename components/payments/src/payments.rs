@@ -6,7 +6,7 @@ use http::StatusCode;
 use model::{Currency, Money, OrderId, OrderStatus, PaymentId, PaymentOperation, PaymentStatus, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Durability, Transaction};
+use store::{Durability, Place, Transaction};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, audit, client};
@@ -17,7 +17,7 @@ use crate::{
     refunds::{self, RefundView},
     repository::{
         self, Known, NewPayment, PayableOrder, Payment,
-        list::{self, Filter, Place},
+        list::{self, Filter},
     },
 };
 
@@ -28,7 +28,7 @@ const WAIT_FOR_TWIN: Duration = Duration::from_secs(3);
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Payment, example = json!({
-    "id": 5, "orderId": 17, "userId": 3, "status": "succeeded", "amount": 40.88, "currency": "EUR", "refundedAmount": 0,
+    "id": 5, "orderId": 17, "userId": 3, "status": "succeeded", "amount": 40.88, "currency": "EUR", "provider": "stripe", "refundedAmount": 0,
     "refunds": [], "createdAt": "2026-11-23T08:00:04.000Z", "updatedAt": "2026-11-23T08:00:05.000Z"
 }))]
 pub(crate) struct PaymentView {
@@ -44,6 +44,10 @@ pub(crate) struct PaymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pending_operation: Option<PaymentOperation>,
+    /// Who took the money, holds it or has declined it; absent while no provider has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    provider: Option<String>,
     amount: Money,
     currency: Currency,
     refunded_amount: Money,
@@ -76,6 +80,7 @@ impl From<Payment> for PaymentView {
             status: payment.status,
             reason: payment.reason,
             pending_operation,
+            provider: payment.provider,
             amount: payment.amount,
             currency: payment.currency,
             refunded_amount: payment.refunded,
@@ -99,7 +104,7 @@ pub(crate) async fn list(caller: &Caller, mut filter: Filter, query: &PageQuery)
         return Err(Error::Forbidden("only admins see the payments of others"));
     }
     let (payments, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
-    Ok(Page::looked(payments, query.limit(), looked_until, Place::of)?.map(PaymentView::from))
+    Ok(Page::looked(payments, query.limit(), looked_until, |payment| Place(payment.created_at.0, payment.id.0))?.map(PaymentView::from))
 }
 
 pub(crate) async fn get(caller: &Caller, id: PaymentId) -> Result<PaymentView> {

@@ -12,5 +12,5 @@ mod wit {
 }
 pub(crate) use wit::bodega::payments::provider::{
     ChargeRequest, ChargeState, Outcome, RefundRequest, RefundState, authorize, capture, charge, look_up_charge,
-    look_up_refund, refund, void,
+    look_up_refund, name, refund, void,
 };

@@ -48,6 +48,8 @@ pub(crate) struct Payment {
     pub(crate) charge_key: String,
     /// What the provider was asked last, or will be asked first.
     pub(crate) operation: PaymentOperation,
+    /// Whose word the status is; `None` while no provider has answered.
+    pub(crate) provider: Option<String>,
     pub(crate) attempts: u32,
     /// Set while that is out.
     pub(crate) check_at: Option<Timestamp>,
@@ -57,7 +59,7 @@ pub(crate) struct Payment {
 }
 
 const PAYMENT: &str = "id, order_id, user_id, amount, currency, refunded, token, status, reason, charge_key, operation, \
-     attempts, check_at, created_at, updated_at";
+     provider, attempts, check_at, created_at, updated_at";
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T> {
     text.parse().map_err(|error| Error::Internal(format!("payments: {error}")))
@@ -81,6 +83,7 @@ impl Payment {
             reason: row.next()?,
             charge_key: row.next()?,
             operation: parsed(&row.next::<String>()?)?,
+            provider: row.next()?,
             attempts: row.next()?,
             check_at: row.next::<Option<i64>>()?.map(Timestamp),
             created_at: Timestamp(row.next()?),
@@ -206,22 +209,23 @@ pub(crate) struct Ending<'a> {
     pub(crate) reason: Option<&'a str>,
 }
 
-/// Settles a payment, and says whether its order is over. `None` when the ending does not follow from where the payment
+/// Settles a payment, as `provider` says when one was asked, and says whether its order is over. `None` when the ending does not follow from where the payment
 /// is by now. Whatever the ending, the token has done its work: what is held is captured and let go by the charge's key.
 pub(crate) async fn settle(
     transaction: &Transaction,
     id: PaymentId,
     ending: &Ending<'_>,
+    provider: Option<String>,
     now: Timestamp,
 ) -> Result<Option<(Payment, bool)>> {
     let before: Vec<_> = before(ending.status).iter().map(|status| format!("'{status}'")).collect();
     let update = format!(
-        "UPDATE payments SET status = $1, reference = COALESCE($2, reference), reason = $3, token = NULL, check_at = NULL, \
-         updated_at = $4 WHERE id = $5 AND status IN ({}) RETURNING {PAYMENT}, \
+        "UPDATE payments SET status = $1, reference = COALESCE($2, reference), reason = $3, provider = COALESCE($4, provider), \
+         token = NULL, check_at = NULL, updated_at = $5 WHERE id = $6 AND status IN ({}) RETURNING {PAYMENT}, \
          (SELECT closed FROM payable_orders o WHERE o.order_id = payments.order_id)",
         before.join(", ")
     );
-    let values = params![ending.status.as_str(), ending.reference, ending.reason, now.0, id.0];
+    let values = params![ending.status.as_str(), ending.reference, ending.reason, provider, now.0, id.0];
     let Some(mut row) = transaction.query_one(&update, values).await? else { return Ok(None) };
     let payment = Payment::read_from(&mut row)?;
     Ok(Some((payment, row.next::<Option<bool>>()?.unwrap_or(false))))

@@ -271,6 +271,10 @@ async fn look_up_refund(key: &str) -> Option<RefundState> {
 }
 
 impl Guest for Sandbox {
+    fn name() -> String {
+        "sandbox".to_owned()
+    }
+
     async fn charge(request: ChargeRequest) -> Outcome {
         charge(request, Ending::Approved).await.unwrap_or(Outcome::Unknown)
     }

@@ -53,6 +53,10 @@ fn outcome(result: Result<Outcome>) -> Outcome {
 }
 
 impl Guest for Stripe {
+    fn name() -> String {
+        "stripe".to_owned()
+    }
+
     async fn charge(request: ChargeRequest) -> Outcome {
         outcome(operations::pay(request, "automatic").await)
     }

@@ -6,7 +6,7 @@ use garde::Validate;
 use model::{Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{Conditions, Database, Durability, Row, Transaction};
+use store::{Conditions, Database, Durability, Place, Row, Transaction};
 use utoipa::ToSchema;
 
 use crate::{Caller, Result};
@@ -162,7 +162,7 @@ impl Search {
         conditions.add_some("at >=", self.from.map(|from| from.0));
         conditions.add_some("at <", self.to.map(|to| to.0));
         if let Some(before) = self.before {
-            conditions.add_place("(at, id) <", before);
+            conditions.add_place("(at, id) <", Place(before.0, before.1));
         }
         conditions
     }

@@ -54,6 +54,9 @@ async fn payments_are_found_by_everything_that_is_said_of_them() {
         (format!("orderId={order}&userId={}", i64::MAX / 2048), Box::new(|_| false)),
         (format!("from={early}&to={late}"), Box::new(between)),
         ("minAmount=15&maxAmount=30".into(), Box::new(|p| (15.0..=30.0).contains(&amount(p)))),
+        ("provider=sandbox&minAmount=15".into(), Box::new(|p| p["provider"] == "sandbox" && amount(p) >= 15.0)),
+        ("provider=".into(), Box::new(|p| p["provider"] == "sandbox")),
+        ("provider=stripe".into(), Box::new(|_| false)),
         ("minAmount=15&status=succeeded".into(), Box::new(|p| amount(p) >= 15.0 && is(p, "succeeded"))),
         (
             format!("from={early}&maxAmount=20.00&userId={}", ann.id),

@@ -57,7 +57,7 @@ async fn an_order_is_paid_once_by_its_owner_or_for_him() {
     let payment = shop.pay(&ann, order, "tok_visa").await.expect(201);
     let expected = json!({
         "id": payment["id"], "orderId": order, "userId": ann.id, "status": "succeeded", "amount": 12.5,
-        "currency": "EUR", "refundedAmount": 0.0, "refunds": [],
+        "currency": "EUR", "provider": "sandbox", "refundedAmount": 0.0, "refunds": [],
         "createdAt": payment["createdAt"], "updatedAt": payment["updatedAt"],
     });
     assert_eq!(payment, expected);
@@ -130,18 +130,20 @@ async fn a_payment_that_comes_too_early_waits_and_is_charged_once() {
     for (quantity, token) in [paid, declined, short] {
         let order = shop.place(&ann, mug, quantity, None).await;
         let payment = shop.pay(&ann, order, token).await.expect(201);
-        assert_eq!(payment["status"], "pending");
+        assert_eq!((&payment["status"], &payment["provider"]), (&json!("pending"), &Value::Null), "nobody was asked yet");
         assert_problem(&shop.pay(&ann, order, token).await, 409, "payment-exists", "again");
         orders.push((order, payment["id"].clone()));
     }
     assert!(shop.provider_books().is_empty(), "nothing is charged before there is stock");
     script.clear();
     shop.settle_over_time().await;
-    let ends = [("paid", "succeeded"), ("failed", "failed"), ("failed", "failed")];
-    for ((order, payment), (status, end)) in orders.into_iter().zip(ends) {
+    let asked = Some("sandbox");
+    let ends = [("paid", "succeeded", asked), ("failed", "failed", asked), ("failed", "failed", None)];
+    for ((order, payment), (status, end, provider)) in orders.into_iter().zip(ends) {
         assert_eq!(shop.find_order(order).await["status"], status);
         let found = shop.payment_of(order).await.expect(200);
         assert_eq!((&found["id"], &found["status"]), (&payment, &json!(end)));
+        assert_eq!(found["provider"], json!(provider));
     }
     assert_eq!(moved(&shop).0, [1250, 1250], "what was never reserved was never charged");
     shop.audit();
@@ -155,6 +157,7 @@ async fn what_costs_nothing_is_paid_without_asking_anybody() {
     shop.wait_for(order, "paid").await;
     let payment = shop.payment_of(order).await.expect(200);
     assert_eq!((&payment["status"], &payment["amount"]), (&json!("succeeded"), &json!(0.0)));
+    assert_eq!(payment["provider"], Value::Null);
     assert_problem(&shop.pay(&ann, order, "tok_visa").await, 409, "payment-exists", "it is paid");
     assert_problem(&refund(&shop, &payment, json!({})).await.await, 409, "nothing-to-refund", "of nothing");
     let gift = shop.product(0.0, 1).await;

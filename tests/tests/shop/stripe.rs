@@ -108,7 +108,7 @@ async fn money_is_taken_held_let_go_and_given_back() {
     let (_stripe, shop, ann) = open(None).await;
     let order = reserved(&shop, &ann).await;
     let payment = shop.pay(&ann, order, "tok_visa").await.expect(201);
-    assert_eq!(payment["status"], "succeeded", "{payment}");
+    assert_eq!((&payment["status"], &payment["provider"]), (&json!("succeeded"), &json!("stripe")), "{payment}");
     shop.wait_for(order, "paid").await;
     for amount in [2.0, 3.0] {
         assert_eq!(act(&shop, &payment, "refund", json!({ "amount": amount })).await["status"], "succeeded");

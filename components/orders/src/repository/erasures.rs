@@ -1,10 +1,8 @@
 //! SQL of erasures: users who are gone, and how far their orders have been gone through.
 
 use model::{Timestamp, UserId};
-use store::{Database, Row, Transaction, params};
+use store::{Database, Place, Row, Transaction, params};
 use web::Result;
-
-use super::list::Place;
 
 /// A user whose personal data must go from their orders.
 #[derive(Debug)]

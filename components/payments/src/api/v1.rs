@@ -84,6 +84,10 @@ struct Narrowed {
     #[garde(skip)]
     #[param(value_type = Option<UserId>)]
     user_id: String,
+    /// Only payments that this provider has answered.
+    #[garde(length(chars, max = 64))]
+    #[param(value_type = Option<String>, max_length = 64, example = "stripe")]
+    provider: String,
     /// Made then or later: RFC 3339, or a date.
     #[garde(skip)]
     #[param(value_type = Option<String>, example = "2026-11-23")]
@@ -108,6 +112,7 @@ impl Narrowed {
             order_id: web::parsed("orderId", &self.order_id)?.map(OrderId),
             user_id: web::parsed("userId", &self.user_id)?.map(UserId),
             status: web::parsed("status", &self.status)?,
+            provider: web::parsed("provider", &self.provider)?,
             from: web::parsed("from", &self.from)?,
             to: web::parsed("to", &self.to)?,
             min_amount: web::parsed("minAmount", &self.min_amount)?,

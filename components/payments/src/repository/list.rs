@@ -1,8 +1,7 @@
 //! SQL of lists: each filter stands on an index, and all of them sort by (created_at, id), the newest first.
 
 use model::{Money, OrderId, PaymentStatus, Timestamp, UserId};
-use serde::{Deserialize, Serialize};
-use store::{Conditions, Database};
+use store::{Conditions, Database, Place};
 use web::Result;
 
 use super::{PAYMENT, Payment};
@@ -13,6 +12,8 @@ pub(crate) struct Filter {
     pub(crate) order_id: Option<OrderId>,
     pub(crate) user_id: Option<UserId>,
     pub(crate) status: Option<PaymentStatus>,
+    /// Who has answered.
+    pub(crate) provider: Option<String>,
     /// Made then or later.
     pub(crate) from: Option<Timestamp>,
     /// Made before.
@@ -22,19 +23,9 @@ pub(crate) struct Filter {
     pub(crate) max_amount: Option<Money>,
 }
 
-/// The place of a payment in a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place(i64, i64);
-
-impl Place {
-    pub(crate) fn of(payment: &Payment) -> Self {
-        Self(payment.created_at.0, payment.id.0)
-    }
-}
-
 impl Filter {
     /// What an index finds. One at a time: an order has one payment, and a customer fewer than a state.
-    fn indexed(&self, before: Option<Place>) -> Conditions {
+    fn indexed(&self, after: Option<Place>) -> Conditions {
         let mut conditions = Conditions::default();
         if let Some(order_id) = self.order_id {
             conditions.add("order_id =", order_id.0);
@@ -43,16 +34,13 @@ impl Filter {
         } else if let Some(status) = self.status {
             conditions.add("status =", status.as_str());
         }
-        conditions.add_some("created_at >=", self.from.map(|from| from.0));
-        conditions.add_some("created_at <", self.to.map(|to| to.0));
-        if let Some(before) = before {
-            conditions.add_place("(created_at, id) <", (before.0, before.1));
-        }
+        conditions.add_age(self.from.map(|from| from.0), self.to.map(|to| to.0), after);
         conditions
     }
 
     /// What must be looked at row by row.
-    fn others(&self, mut conditions: Conditions) -> Conditions {
+    fn others(&self) -> Conditions {
+        let mut conditions = Conditions::default();
         // Expressions keep the engine from another index than that of the order or the customer.
         if self.order_id.is_some() {
             conditions.add_some("user_id + 0 =", self.user_id.map(|user_id| user_id.0));
@@ -60,45 +48,24 @@ impl Filter {
         if self.order_id.is_some() || self.user_id.is_some() {
             conditions.add_some("status || '' =", self.status.map(PaymentStatus::as_str));
         }
+        conditions.add_some("provider =", self.provider.as_deref());
         conditions.add_some("amount >=", self.min_amount.map(Money::minor));
         conditions.add_some("amount <=", self.max_amount.map(Money::minor));
         conditions
     }
-
-    /// Whether few of many rows may be what is looked for.
-    fn is_sparse(&self) -> bool {
-        let amount = self.min_amount.is_some() || self.max_amount.is_some();
-        self.order_id.is_none() && (amount || self.user_id.is_some() && self.status.is_some())
-    }
 }
-
-/// How far a page looks for rows that few may be like.
-const WINDOW: u32 = 1000;
 
 /// Up to `limit` payments, and, when the look ended before the list did, the place where it ended.
 pub(crate) async fn list(
     database: &Database,
     filter: &Filter,
-    before: Option<Place>,
+    after: Option<Place>,
     limit: u32,
 ) -> Result<(Vec<Payment>, Option<Place>)> {
-    let mut conditions = filter.indexed(before);
-    let mut floor = None;
-    if filter.is_sparse() {
-        floor = conditions.floor(database, "payments", WINDOW).await?;
-        if let Some(floor) = floor {
-            conditions.add_place("(created_at, id) >=", floor);
-        }
-    }
-    let conditions = filter.others(conditions);
-    let list = statement(&conditions, limit);
-    let rows = database.query(&list, conditions.values()).await?;
-    Ok((rows.into_iter().map(Payment::read).collect::<Result<_>>()?, floor.map(|(at, id)| Place(at, id))))
-}
-
-fn statement(conditions: &Conditions, limit: u32) -> String {
-    let wanted = conditions.sql();
-    format!("SELECT {PAYMENT} FROM payments WHERE {wanted} ORDER BY created_at DESC, id DESC LIMIT {limit}")
+    let others = filter.others();
+    let few = filter.order_id.is_none() && !others.is_empty();
+    let (rows, end) = filter.indexed(after).find_newest(others, few, database, ("payments", PAYMENT), limit).await?;
+    Ok((rows.into_iter().map(Payment::read).collect::<Result<_>>()?, end))
 }
 
 #[cfg(test)]
@@ -110,7 +77,7 @@ mod tests {
         let database = rusqlite::Connection::open_in_memory().unwrap();
         database.execute_batch(crate::FILES.get_file("0001_payments.sql").unwrap().contents_utf8().unwrap()).unwrap();
         let (now, money) = (Some(Timestamp(7)), Some(Money::from_minor(7)));
-        for place in 0..64 {
+        for place in 0..128 {
             let has = |bit: u32| place & (1 << bit) != 0;
             let filter = Filter {
                 order_id: has(0).then_some(OrderId(7)),
@@ -120,9 +87,11 @@ mod tests {
                 to: now.filter(|_| has(4)),
                 min_amount: money.filter(|_| has(5)),
                 max_amount: money.filter(|_| has(5)),
+                provider: has(6).then(|| "sandbox".to_owned()),
             };
-            let conditions = filter.others(filter.indexed(Some(Place(7, 7))));
-            let sql = statement(&conditions, 20);
+            let mut conditions = filter.indexed(Some(Place(7, 7)));
+            conditions.append(filter.others());
+            let sql = conditions.newest("payments", PAYMENT, "20");
             let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             // Only the statement matters, not what its parameters are.
             let (mut rows, mut steps) = (plan.raw_query(), Vec::new());
