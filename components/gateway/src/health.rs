@@ -14,6 +14,10 @@ use crate::services;
 pub(crate) const NOW_ONLY: [(HeaderName, HeaderValue); 1] =
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
 
+/// The services without which the shop cannot sell. Without config no instance starts.
+const NEEDED: [&str; 8] =
+    ["accounts", "carts", "catalog", "config", "inventory", "notifications", "orders", "payments"];
+
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = HealthStatus)]
@@ -62,7 +66,7 @@ pub(crate) async fn ready() -> impl IntoResponse {
 }
 
 async fn answer() -> impl IntoResponse {
-    let answers = services::ask::<IgnoredAny>("/internal/health").await;
+    let answers = services::ask::<IgnoredAny, _>(NEEDED, "/internal/health").await;
     let status = |up| if up { Status::Up } else { Status::Down };
     let services: BTreeMap<_, _> =
         answers.into_iter().map(|(service, answer)| (service, status(answer.is_some()))).collect();

@@ -30,6 +30,6 @@ pub(crate) async fn metrics(headers: HeaderMap) -> Result<Response> {
     {
         return Err(Error::Unauthenticated("metrics want their token"));
     }
-    let text = exposition::write(&services::ask::<Report>("/internal/metrics").await);
+    let text = exposition::write(&services::ask::<Report, _>(services::SERVICES, "/internal/metrics").await);
     Ok((NOW_ONLY, [(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
