@@ -10,7 +10,7 @@ pub(crate) mod sessions;
 pub(crate) mod users;
 
 use model::Timestamp;
-use store::{Database, Durability, Row, Transaction, Value, params};
+use store::{Database, Row, Transaction, Value, params};
 use web::Result;
 
 use crate::DATABASE;
@@ -47,12 +47,7 @@ const EXPIRING: [(&str, &str, &str); 4] = [
 /// Forgets what has expired, a bounded number at a time.
 pub(crate) async fn prune(now: Timestamp) -> Result<()> {
     for (table, key, end) in EXPIRING {
-        let expired = format!("SELECT {key} FROM {table} WHERE {end} < $1 LIMIT 500");
-        // Most of the time there is nothing to do, and finding that out must not take the write lock.
-        if DATABASE.query_one(&expired, params![now.0]).await?.is_some() {
-            let delete = format!("DELETE FROM {table} WHERE {key} IN ({expired})");
-            DATABASE.execute(Durability::Relaxed, &delete, params![now.0]).await?;
-        }
+        DATABASE.prune(table, key, &format!("{end} < $1"), params![now.0]).await?;
     }
     Ok(())
 }

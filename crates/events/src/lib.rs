@@ -28,20 +28,7 @@ pub const MIGRATIONS: Migrations = ("common", &FILES);
 /// `now` is Unix milliseconds. Delivered events are kept for a day, inbox rows for a week: longer than any retry.
 pub async fn prune(database: &store::Database, now: model::Timestamp) -> store::Result<()> {
     const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
-    database
-        .execute(
-            store::Durability::Relaxed,
-            "DELETE FROM outbox WHERE id IN (SELECT o.id FROM outbox o WHERE o.created_at < $1 \
-             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.outbox_id = o.id) ORDER BY o.created_at LIMIT 500)",
-            store::params![now.before(DAY).0],
-        )
-        .await?;
-    database
-        .execute(
-            store::Durability::Relaxed,
-            "DELETE FROM inbox WHERE event_id IN (SELECT event_id FROM inbox WHERE received_at < $1 LIMIT 500)",
-            store::params![now.before(7 * DAY).0],
-        )
-        .await?;
-    Ok(())
+    let delivered = "created_at < $1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.outbox_id = outbox.id)";
+    database.prune("outbox", "id", delivered, store::params![now.before(DAY).0]).await?;
+    database.prune("inbox", "event_id", "received_at < $1", store::params![now.before(7 * DAY).0]).await
 }

@@ -89,6 +89,18 @@ impl Database {
         Ok(rows)
     }
 
+    /// Deletes up to 500 rows of `table` that are `due`, as they would be again after power loss. Most of the time there are
+    /// none, and finding that out does not take the write lock. `key` are the columns of the primary key.
+    pub async fn prune(&self, table: &str, key: &str, due: &str, params: Vec<Value>) -> Result<()> {
+        let any = format!("SELECT 1 FROM {table} WHERE {due} LIMIT 1");
+        if self.query_one(&any, params.clone()).await?.is_some() {
+            let delete =
+                format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {due} LIMIT 500)");
+            self.execute(Durability::Relaxed, &delete, params).await?;
+        }
+        Ok(())
+    }
+
     /// Runs `work` in one transaction that holds the write lock from its start: all of it happens, or, when `work` fails
     /// or the instance dies, nothing. `work` must not write to this database except through the transaction it is given.
     pub async fn transaction<T, E: From<Error>>(

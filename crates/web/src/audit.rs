@@ -6,7 +6,7 @@ use garde::Validate;
 use model::{Role, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{Conditions, Database, Durability, Place, Row, Transaction};
+use store::{Conditions, Database, Place, Row, Transaction};
 use utoipa::ToSchema;
 
 use crate::{Caller, Result};
@@ -199,9 +199,7 @@ fn read(mut row: Row) -> Result<Entry> {
 
 /// Forgets entries that are old, a bounded number at a time.
 pub(crate) async fn prune(database: &Database, now: Timestamp) -> Result<()> {
-    let delete = "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log WHERE at < $1 ORDER BY at LIMIT 500)";
-    database.execute(Durability::Relaxed, delete, store::params![now.before(KEPT).0]).await?;
-    Ok(())
+    Ok(database.prune("audit_log", "id", "at < $1", store::params![now.before(KEPT).0]).await?)
 }
 
 #[cfg(test)]

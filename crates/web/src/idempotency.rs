@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use model::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use store::{Database, Durability, Row, Transaction, params};
+use store::{Database, Row, Transaction, params};
 use uuid::Uuid;
 
 use crate::{Caller, Error, Result, body};
@@ -219,13 +219,6 @@ impl Key {
 
 /// Forgets keys that are older than a day, a bounded number at a time.
 pub(crate) async fn prune(database: &Database, now: Timestamp) -> Result<()> {
-    database
-        .execute(
-            Durability::Relaxed,
-            "DELETE FROM idempotency_keys WHERE (scope, key) IN \
-             (SELECT scope, key FROM idempotency_keys WHERE created_at < $1 LIMIT 500)",
-            params![now.before(MEMORY).0],
-        )
-        .await?;
-    Ok(())
+    let old = params![now.before(MEMORY).0];
+    Ok(database.prune("idempotency_keys", "scope, key", "created_at < $1", old).await?)
 }

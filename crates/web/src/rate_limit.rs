@@ -183,15 +183,7 @@ impl Budget {
 
 /// Forgets windows that are over, a bounded number at a time.
 pub(crate) async fn prune(database: &Database, now: Timestamp) -> Result<()> {
-    database
-        .execute(
-            Durability::Relaxed,
-            "DELETE FROM rate_limits WHERE (client, window_end) IN \
-             (SELECT client, window_end FROM rate_limits WHERE window_end < $1 LIMIT 500)",
-            params![now.0],
-        )
-        .await?;
-    Ok(())
+    Ok(database.prune("rate_limits", "client, window_end", "window_end < $1", params![now.0]).await?)
 }
 
 #[cfg(test)]

@@ -183,8 +183,11 @@ async fn signing_in_says_the_same_after_the_same_work_whoever_it_is() {
         script.record();
         let answer = shop.post(LOGIN, &json!({ "email": email, "password": password })).await;
         let seen = script.recorded();
-        let own =
-            |sql: &str| !["DELETE", "deliveries", "rate_limits", "sqlite_"].iter().any(|other| sql.contains(other));
+        let own = |sql: &str| {
+            !["DELETE", "deliveries", "rate_limits", "sqlite_", "_at < $1 LIMIT 1"]
+                .iter()
+                .any(|other| sql.contains(other))
+        };
         // Not what housekeeping does meanwhile.
         let about = |sql: &str| ["users", "failures", "sessions", "passwords"].iter().any(|table| sql.contains(table));
         let calls: Vec<_> =

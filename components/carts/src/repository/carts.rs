@@ -116,12 +116,7 @@ pub(crate) async fn was_merged(transaction: &Transaction, token_hash: &str, user
 
 /// Forgets some of the carts that were merged before `before`.
 pub(crate) async fn prune_merged(database: &Database, before: Timestamp) -> Result<()> {
-    let old = "SELECT token_hash FROM merged_carts WHERE merged_at < $1";
-    if database.query_one(&format!("{old} LIMIT 1"), params![before.0]).await?.is_some() {
-        let delete = format!("DELETE FROM merged_carts WHERE token_hash IN ({old} LIMIT 500)");
-        database.execute(Durability::Relaxed, &delete, params![before.0]).await?;
-    }
-    Ok(())
+    Ok(database.prune("merged_carts", "token_hash", "merged_at < $1", params![before.0]).await?)
 }
 
 /// Removes the carts of users.

@@ -152,10 +152,6 @@ pub(crate) async fn remove(transaction: &Transaction, key: &str) -> Result<()> {
 
 /// Removes some of the checkouts that ended before `before`, unless something of them is still owed.
 pub(crate) async fn prune(database: &Database, before: Timestamp) -> Result<()> {
-    let old = "SELECT key FROM checkouts WHERE try_at IS NULL AND owed IS NULL AND updated_at < $1";
-    if database.query_one(&format!("{old} LIMIT 1"), params![before.0]).await?.is_some() {
-        let delete = format!("DELETE FROM checkouts WHERE key IN ({old} LIMIT 500)");
-        database.execute(Durability::Relaxed, &delete, params![before.0]).await?;
-    }
-    Ok(())
+    let old = "try_at IS NULL AND owed IS NULL AND updated_at < $1";
+    Ok(database.prune("checkouts", "key", old, params![before.0]).await?)
 }
