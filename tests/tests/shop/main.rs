@@ -11,6 +11,7 @@ mod audit;
 mod audit_log;
 mod authorizations;
 mod batches;
+mod browser;
 mod bulk;
 mod carts;
 mod categories;
