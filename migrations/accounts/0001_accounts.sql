@@ -11,6 +11,7 @@ CREATE TABLE users (
   first_name           TEXT,
   last_name            TEXT,
   phone                TEXT,
+  locale               TEXT,
   -- Of `addresses` and `payment_methods`: a column holds one, so there is never more than one default.
   shipping_address_id  BIGINT,
   billing_address_id   BIGINT,

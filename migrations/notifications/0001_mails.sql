@@ -42,6 +42,7 @@ CREATE TABLE users (
   id       BIGINT PRIMARY KEY,
   email    TEXT   NOT NULL,
   name     TEXT   NOT NULL,
+  locale   TEXT,
   said_at  BIGINT NOT NULL
 );
 

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use email_address::{EmailAddress, Options};
 use model::{Role, Timestamp, UserId};
+use oxilangtag::LanguageTag;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,6 +13,8 @@ pub(crate) const LONGEST_EMAIL: usize = 254;
 const LONGEST_USERNAME: usize = 64;
 const LONGEST_NAME: usize = 100;
 const LONGEST_PHONE: usize = 32;
+/// As RFC 5646 4.4.1 proposes.
+const LONGEST_LOCALE: usize = 35;
 
 /// An account as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -42,6 +45,39 @@ pub(crate) struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "+1 217 555 0100")]
     pub(crate) phone: Option<String>,
+    /// The language in which the shop writes to them, if it can; the shop's own otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) locale: Option<Locale>,
+}
+
+/// A language tag (BCP 47) in its canonical form, of whatever language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, max_length = 35, example = "de-AT")]
+pub(crate) struct Locale(String);
+
+impl Locale {
+    /// One that was checked when it was written down.
+    pub(crate) const fn known(tag: String) -> Self {
+        Self(tag)
+    }
+}
+
+impl TryFrom<String> for Locale {
+    type Error = Refusal;
+
+    fn try_from(text: String) -> Result<Self, Refusal> {
+        let tag = Some(text.trim()).filter(|text| text.len() <= LONGEST_LOCALE);
+        let tag = tag.and_then(|text| LanguageTag::parse_and_normalize(text).ok());
+        tag.map(|tag| Self(tag.into_inner())).ok_or("must be a language tag (BCP 47), such as de or de-AT")
+    }
+}
+
+impl From<Locale> for String {
+    fn from(locale: Locale) -> Self {
+        locale.0
+    }
 }
 
 /// What is to change of a profile. What is absent stays; `None` inside removes what may be missing.
@@ -51,6 +87,7 @@ pub(crate) struct ProfileChange {
     pub(crate) first_name: Option<Option<String>>,
     pub(crate) last_name: Option<Option<String>>,
     pub(crate) phone: Option<Option<String>>,
+    pub(crate) locale: Option<Option<Locale>>,
 }
 
 impl Profile {
@@ -75,6 +112,9 @@ impl Profile {
             if let Some(value) = change {
                 *field = value.map(trimmed);
             }
+        }
+        if let Some(locale) = change.locale {
+            self.locale = locale;
         }
         *self != before
     }
@@ -236,6 +276,7 @@ mod tests {
             first_name: Some("Ann".into()),
             last_name: None,
             phone: Some("+1 555 0100".into()),
+            locale: None,
         };
         assert_eq!(ann.full_name(), "Ann");
         let mut changed = ann.clone();
@@ -247,6 +288,20 @@ mod tests {
         assert!(changed.apply(change));
         assert_eq!(changed.full_name(), "Ann Lee");
         assert_eq!(changed, Profile { last_name: Some("Lee".into()), phone: None, ..ann });
+    }
+
+    #[test]
+    fn a_language_is_a_tag_in_its_canonical_form() {
+        let locale = |text: &str| Locale::try_from(text.to_owned());
+        for (text, tag) in [("de", "de"), (" DE-at ", "de-AT"), ("zh-hant-TW", "zh-Hant-TW"), ("tlh", "tlh")] {
+            assert_eq!(String::from(locale(text).unwrap()), tag);
+        }
+        for text in ["", "d", "deutsch-", "de_AT", "de-AT\n,en", "de\0", "en-a-bbb-x-a-ccccc-ddddd-eeeee-fffff"] {
+            assert!(locale(text).is_err(), "{text:?}");
+        }
+        let mut ann = Profile { username: "ann".into(), first_name: None, last_name: None, phone: None, locale: None };
+        let to = |locale| ProfileChange { locale: Some(locale), ..ProfileChange::default() };
+        assert!(ann.apply(to(locale("de").ok())) && !ann.apply(to(locale("DE").ok())) && ann.apply(to(None)));
     }
 
     #[test]

@@ -70,6 +70,7 @@ async fn open(transaction: &Transaction, applicant: &Applicant, hash: &str, role
             id: user.id,
             name: user.profile.username.clone(),
             email: user.email.clone(),
+            locale: user.profile.locale.clone().map(String::from),
             role: user.role,
             account_status: user.status.as_str().to_owned(),
         };
@@ -84,6 +85,7 @@ pub(crate) async fn announce(transaction: &Transaction, user: &User) -> Result<(
         id: user.id,
         name: user.profile.username.clone(),
         email: user.email.clone(),
+        locale: user.profile.locale.clone().map(String::from),
         role: user.role,
         account_status: user.status.as_str().to_owned(),
     };
@@ -205,7 +207,7 @@ pub(crate) async fn first_admin() -> Result<()> {
     }
     let hash = passwords::turn().await?.hash(&password).await?;
     let username = account::username(None, &email).map_err(unfit("admin_email"))?;
-    let profile = Profile { username, first_name: None, last_name: None, phone: None };
+    let profile = Profile { username, first_name: None, last_name: None, phone: None, locale: None };
     let admin = Applicant { email, profile, password };
     DATABASE
         .transaction(Durability::Durable, async |transaction| {

@@ -9,7 +9,7 @@ use web::{Caller, Error, Page, PageQuery, Result, audit};
 
 use crate::{
     DATABASE,
-    account::{Status, User},
+    account::{Locale, Status, User},
     accounts::{acting_admin, announce, me},
     repository::{
         self,
@@ -77,12 +77,14 @@ pub(crate) async fn verify(caller: &Caller, id: UserId) -> Result<Verified> {
 pub(crate) struct Reader {
     email: String,
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locale: Option<Locale>,
 }
 
 /// How to write to the owner of an account, suspended or not.
 pub(crate) async fn reader(id: UserId) -> Result<Reader> {
     let user = repository::users::by_id(&DATABASE, id).await?.ok_or(NO_USER)?.user;
-    Ok(Reader { email: user.email, name: user.profile.username })
+    Ok(Reader { email: user.email, name: user.profile.username, locale: user.profile.locale })
 }
 
 /// Gives an account another role. Only admins may, and none to himself: so the last one cannot lock the shop. Access

@@ -152,6 +152,15 @@ impl Content {
     }
 }
 
+/// How accounts say whom to write to.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Reader {
+    pub(crate) email: String,
+    pub(crate) name: String,
+    /// A language tag (BCP 47), of whatever language.
+    pub(crate) locale: Option<String>,
+}
+
 /// Whether mail can be sent to this address.
 pub(crate) fn is_address(text: &str) -> bool {
     let options = Options::default().with_required_tld().without_display_text().without_domain_literal();

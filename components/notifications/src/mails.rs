@@ -11,7 +11,7 @@ use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, audit};
 
 use crate::{
     DATABASE,
-    mail::{self, Content, FORGOTTEN, Mail, Notification, Trial},
+    mail::{self, Content, FORGOTTEN, Mail, Notification, Reader, Trial},
     repository::{self, Filter, sending::NewMail, users},
     sending, settings,
 };
@@ -65,16 +65,24 @@ pub(crate) async fn make_of(transaction: &Transaction, kind: Kind, event: &Envel
         data,
         keep_until: mail::keep_until(now),
     };
-    // What is the shop's business when nobody else's has no reader when the shop has no address.
-    let for_the_shop = kind == Kind::LowStock && settings::get()?.shop_email.is_some();
-    let made = match user_id {
-        Some(_) => make(transaction, &new, now).await?,
-        None => None,
-    };
-    if made.is_none() && for_the_shop {
-        make(transaction, &NewMail { user_id: None, ..new }, now).await?;
+    if user_id.is_some() {
+        make(transaction, &new, now).await?;
+    }
+    if kind == Kind::LowStock && is_news_to_the_shop(transaction, user_id).await? {
+        let key = format!("{}/shop", event.event_id);
+        make(transaction, &NewMail { key: &key, user_id: None, ..new }, now).await?;
     }
     Ok(())
+}
+
+/// Whether the shop's own people have an address, and it is not that of `reader`.
+async fn is_news_to_the_shop(transaction: &Transaction, reader: Option<UserId>) -> Result<bool> {
+    let Some(shop) = settings::get()?.shop_email.clone() else { return Ok(false) };
+    let own = match reader {
+        Some(reader) => users::address(transaction, reader).await?,
+        None => None,
+    };
+    Ok(own.is_none_or(|own| !own.eq_ignore_ascii_case(&shop)))
 }
 
 /// Makes a mail and begins to send it; `None` when it is here already, or its reader is gone.
@@ -95,15 +103,9 @@ pub(crate) async fn forget(transaction: &Transaction, user: UserId) -> Result<()
 
 /// Writes down what accounts said of a user at `said_at`. What is older than the memory of those who are gone makes
 /// nobody known.
-pub(crate) async fn know(
-    transaction: &Transaction,
-    user: UserId,
-    email: &str,
-    name: &str,
-    said_at: Timestamp,
-) -> Result<()> {
+pub(crate) async fn know(transaction: &Transaction, user: UserId, reader: &Reader, said_at: Timestamp) -> Result<()> {
     let recent = Timestamp::now().before(FORGOTTEN) < said_at;
-    users::know(transaction, &users::Known { id: user, email, name, said_at }, recent).await
+    users::know(transaction, user, reader, said_at, recent).await
 }
 
 /// A page of the mails to the caller, or of those to all for admins: the newest first.

@@ -17,7 +17,7 @@ use crate::{
     attempt::{Outcome, Reason, STALE},
     delivery,
     letter::{self, Frame, Letter},
-    mail::Content,
+    mail::{Content, Reader},
     repository::sending::{self as repository, Begun},
     settings::{self, Api, Delivery, Settings},
 };
@@ -165,13 +165,6 @@ fn tell(mail: &Begun, outcome: &Outcome) {
     println!("{}", json!({ "event": event, "mailId": id, "kind": kind, "attempt": attempts, "reason": reason }));
 }
 
-/// How accounts say whom to write to.
-#[derive(Deserialize)]
-struct Reader {
-    email: String,
-    name: String,
-}
-
 /// The address to send a mail to. An event of an order may overtake that of its customer's account: then accounts are
 /// asked.
 async fn address(settings: &Settings, mail: &mut Begun) -> Result<String, Outcome> {
@@ -181,13 +174,11 @@ async fn address(settings: &Settings, mail: &mut Begun) -> Result<String, Outcom
     if let Some(user_id) = mail.user_id {
         let reader = client::get::<Reader>("accounts", &format!("/internal/users/{user_id}")).await;
         let reader = reader.map_err(|error| Outcome::Later(Reason::new(error.to_string()), None))?;
-        if let Some(Reader { email, name }) = reader {
-            mail.name = Some(name);
+        if let Some(Reader { email, name, locale }) = reader {
+            (mail.name, mail.locale) = (Some(name), locale);
             return Ok(mail.recipient.insert(email).clone());
         }
-        if !mail.is_for_the_shop() {
-            return Err(Outcome::Nobody);
-        }
+        return Err(Outcome::Nobody);
     }
     let to = settings.shop_email.clone();
     let to = to.ok_or_else(|| Outcome::Refused(Reason::new("there is no address of the shop: set shop_email")))?;
@@ -213,7 +204,7 @@ async fn compose(settings: &Settings, mail: &Begun) -> Result<Letter, Outcome> {
     };
     let frame = Frame {
         shop: &settings.shop_name,
-        locale: settings.locale,
+        locale: settings.locale_of(mail.locale.as_deref()),
         name: mail.name.as_deref(),
         product: product.as_deref(),
     };

@@ -16,6 +16,13 @@ pub(crate) struct Settings {
     pub(crate) delivery: Delivery,
 }
 
+impl Settings {
+    /// The language of a mail to somebody who wants `tag`: the shop's when they have not said which, or it has no templates.
+    pub(crate) fn locale_of(&self, tag: Option<&str>) -> Locale {
+        tag.and_then(|tag| tag.parse().ok()).unwrap_or(self.locale)
+    }
+}
+
 /// Where mails go.
 #[derive(Debug)]
 pub(crate) enum Delivery {

@@ -160,7 +160,8 @@ pub(crate) async fn list(caller: &Caller, mut filter: Filter, query: &PageQuery)
         return Err(Error::Forbidden("only admins see the orders of others"));
     }
     let (orders, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
-    Ok(Page::looked(orders, query.limit(), looked_until, |order| Place(order.created_at.0, order.id.0))?.map(OrderView::from))
+    Ok(Page::looked(orders, query.limit(), looked_until, |order| Place(order.created_at.0, order.id.0))?
+        .map(OrderView::from))
 }
 
 pub(crate) async fn list_of_user(

@@ -104,7 +104,8 @@ pub(crate) async fn list(caller: &Caller, mut filter: Filter, query: &PageQuery)
         return Err(Error::Forbidden("only admins see the payments of others"));
     }
     let (payments, looked_until) = list::list(&DATABASE, &filter, query.after()?, query.limit() + 1).await?;
-    Ok(Page::looked(payments, query.limit(), looked_until, |payment| Place(payment.created_at.0, payment.id.0))?.map(PaymentView::from))
+    Ok(Page::looked(payments, query.limit(), looked_until, |payment| Place(payment.created_at.0, payment.id.0))?
+        .map(PaymentView::from))
 }
 
 pub(crate) async fn get(caller: &Caller, id: PaymentId) -> Result<PaymentView> {

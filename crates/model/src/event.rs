@@ -51,6 +51,8 @@ events! {
         name: String,
         /// Its address.
         email: String,
+        /// The language in which it wants to be written to (BCP 47), if it has said so.
+        locale: Option<String>,
         /// What it may do.
         role: Role,
         /// `active` or `suspended`.
@@ -65,6 +67,8 @@ events! {
         name: String,
         /// Its address.
         email: String,
+        /// The language in which it wants to be written to (BCP 47), if it has said so.
+        locale: Option<String>,
         /// What it may do.
         role: Role,
         /// `active` or `suspended`.

@@ -130,7 +130,11 @@ async fn a_payment_that_comes_too_early_waits_and_is_charged_once() {
     for (quantity, token) in [paid, declined, short] {
         let order = shop.place(&ann, mug, quantity, None).await;
         let payment = shop.pay(&ann, order, token).await.expect(201);
-        assert_eq!((&payment["status"], &payment["provider"]), (&json!("pending"), &Value::Null), "nobody was asked yet");
+        assert_eq!(
+            (&payment["status"], &payment["provider"]),
+            (&json!("pending"), &Value::Null),
+            "nobody was asked yet"
+        );
         assert_problem(&shop.pay(&ann, order, token).await, 409, "payment-exists", "again");
         orders.push((order, payment["id"].clone()));
     }

@@ -7,7 +7,7 @@ use web::{Caller, Error, Result};
 use super::Source;
 use crate::{
     DATABASE,
-    account::{Email, Profile, Status, User},
+    account::{Email, Locale, Profile, Status, User},
     throttle::Failures,
 };
 
@@ -19,9 +19,9 @@ pub(crate) struct Account {
 }
 
 pub(super) const USER: &str =
-    "u.id, u.email, u.username, u.first_name, u.last_name, u.phone, u.role, u.status, u.created_at";
+    "u.id, u.email, u.username, u.first_name, u.last_name, u.phone, u.locale, u.role, u.status, u.created_at";
 /// The same for `RETURNING`, where SQLite knows no alias.
-const OWN: &str = "id, email, username, first_name, last_name, phone, role, status, created_at";
+const OWN: &str = "id, email, username, first_name, last_name, phone, locale, role, status, created_at";
 
 pub(super) fn user(row: &mut Row) -> Result<User> {
     let id = row.next()?;
@@ -32,7 +32,13 @@ fn rest_of_user(id: i64, row: &mut Row) -> Result<User> {
     Ok(User {
         id: UserId(id),
         email: row.next()?,
-        profile: Profile { username: row.next()?, first_name: row.next()?, last_name: row.next()?, phone: row.next()? },
+        profile: Profile {
+            username: row.next()?,
+            first_name: row.next()?,
+            last_name: row.next()?,
+            phone: row.next()?,
+            locale: row.next::<Option<String>>()?.map(Locale::known),
+        },
         role: row.next::<String>()?.parse().map_err(|error| Error::Internal(format!("users: {error}")))?,
         status: Status::of(&row.next::<String>()?),
         created_at: Timestamp(row.next()?),
@@ -100,20 +106,22 @@ pub(crate) async fn insert(
     now: Timestamp,
 ) -> Result<Option<User>> {
     let insert = format!(
-        "INSERT INTO users (email, username, first_name, last_name, phone, password_hash, role, status, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8) ON CONFLICT (email) DO NOTHING RETURNING {OWN}"
+        "INSERT INTO users (email, username, first_name, last_name, phone, locale, password_hash, role, status, \
+         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9) ON CONFLICT (email) DO NOTHING RETURNING {OWN}"
     );
-    let Profile { username, first_name, last_name, phone } = profile.clone();
-    let email = email.as_str();
-    let values = params![email, username, first_name, last_name, phone, password_hash, role.as_str(), now.0];
+    let Profile { username, first_name, last_name, phone, locale } = profile.clone();
+    let (email, locale, role) = (email.as_str(), locale.map(String::from), role.as_str());
+    let values = params![email, username, first_name, last_name, phone, locale, password_hash, role, now.0];
     transaction.query_one(&insert, values).await?.map(|mut row| user(&mut row)).transpose()
 }
 
 /// Writes down what people say of themselves.
 pub(crate) async fn set_profile(transaction: &Transaction, id: UserId, profile: &Profile) -> Result<()> {
-    let update = "UPDATE users SET username = $1, first_name = $2, last_name = $3, phone = $4 WHERE id = $5";
-    let Profile { username, first_name, last_name, phone } = profile.clone();
-    Ok(transaction.execute(update, params![username, first_name, last_name, phone, id.0]).await?)
+    let update =
+        "UPDATE users SET username = $1, first_name = $2, last_name = $3, phone = $4, locale = $5 WHERE id = $6";
+    let Profile { username, first_name, last_name, phone, locale } = profile.clone();
+    let values = params![username, first_name, last_name, phone, locale.map(String::from), id.0];
+    Ok(transaction.execute(update, values).await?)
 }
 
 /// Gives the account another role.
@@ -149,7 +157,7 @@ pub(crate) async fn has_other_admin(transaction: &Transaction, id: UserId) -> Re
 /// Leaves nothing of the account but its id.
 pub(crate) async fn erase(transaction: &Transaction, id: UserId, now: Timestamp) -> Result<()> {
     let erase = "UPDATE users SET email = NULL, username = '', password_hash = '', role = 'user', status = 'suspended', \
-         first_name = NULL, last_name = NULL, phone = NULL, shipping_address_id = NULL, billing_address_id = NULL, \
+         first_name = NULL, last_name = NULL, phone = NULL, locale = NULL, shipping_address_id = NULL, billing_address_id = NULL, \
          payment_method_id = NULL, deleted_at = $1 WHERE id = $2";
     transaction.execute(erase, params![now.0, id.0]).await?;
     transaction.execute("DELETE FROM addresses WHERE user_id = $1", params![id.0]).await?;

@@ -36,13 +36,15 @@ pub(crate) struct Begun {
     pub(crate) recipient: Option<String>,
     /// The reader's, when it is known.
     pub(crate) name: Option<String>,
+    /// Their language, when they have said which.
+    pub(crate) locale: Option<String>,
     pub(crate) begun_at: Timestamp,
 }
 
 /// Of a mail that is begun: what it is, and what is known of its reader.
 const BEGUN: &str = "id, key, sends, attempts, give_up_after, user_id, kind, data, \
      COALESCE(recipient, (SELECT u.email FROM users u WHERE u.id = mails.user_id)), \
-     (SELECT u.name FROM users u WHERE u.id = mails.user_id)";
+     (SELECT u.name FROM users u WHERE u.id = mails.user_id), (SELECT u.locale FROM users u WHERE u.id = mails.user_id)";
 
 impl Begun {
     fn read(mut row: Row, begun_at: Timestamp) -> Result<Self> {
@@ -57,6 +59,7 @@ impl Begun {
             data: row.next()?,
             recipient: row.next()?,
             name: row.next()?,
+            locale: row.next()?,
             begun_at,
         })
     }
@@ -67,11 +70,6 @@ impl Begun {
             1 => self.key.clone(),
             sends => format!("{}/{sends}", self.key),
         }
-    }
-
-    /// Whether the shop's own people read it when nobody else does.
-    pub(crate) fn is_for_the_shop(&self) -> bool {
-        self.kind == Kind::LowStock
     }
 }
 

@@ -9,7 +9,7 @@ use web::{Answer, Caller, Error, Form, Json, Result, Submitted, openapi::Idempot
 
 use super::{fits, is_email};
 use crate::{
-    account::{self, Email, LONGEST_EMAIL, Profile, User},
+    account::{self, Email, LONGEST_EMAIL, Locale, Profile, User},
     accounts::{self, Applicant},
     recovery, session,
     sign_in::{self, Introspection, SignedIn},
@@ -57,6 +57,9 @@ struct RegisterRequest {
     #[garde(inner(custom(|phone: &str, _: &()| fits(account::is_phone(phone)))))]
     #[schema(min_length = 3, max_length = 32, example = "+1 217 555 0100")]
     phone: Option<String>,
+    /// The language of mails, a tag of BCP 47; that of the shop when it has no such mails.
+    #[garde(skip)]
+    locale: Option<Locale>,
     /// No common one, with at least 4 different characters, and 8 beside those of the address.
     #[garde(custom(|password: &String, _: &()| fits(strength::password(password, &self.email))))]
     #[schema(min_length = 8, max_length = 128, format = Password, example = "correct horse battery")]
@@ -76,13 +79,13 @@ struct RegisterRequest {
     )
 )]
 async fn register(submitted: Submitted<RegisterRequest>) -> Result<Answer> {
-    let RegisterRequest { email, username, first_name, last_name, phone, password } = submitted.body;
+    let RegisterRequest { email, username, first_name, last_name, phone, locale, password } = submitted.body;
     let email = Email::parse(&email).map_err(|refusal| Error::invalid("email", refusal))?;
     let username =
         account::username(username.as_deref(), &email).map_err(|refusal| Error::invalid("username", refusal))?;
     let trimmed = |text: Option<String>| text.map(|text| text.trim().to_owned());
-    let profile =
-        Profile { username, first_name: trimmed(first_name), last_name: trimmed(last_name), phone: trimmed(phone) };
+    let (first_name, last_name, phone) = (trimmed(first_name), trimmed(last_name), trimmed(phone));
+    let profile = Profile { username, first_name, last_name, phone, locale };
     accounts::register(Applicant { email, profile, password }, submitted.once).await
 }
 

@@ -9,7 +9,7 @@ use web::{Caller, Error, Json, Page, PageQuery, Path, Query, Result};
 
 use super::fits;
 use crate::{
-    account::{self, Email, ProfileChange, User},
+    account::{self, Email, Locale, ProfileChange, User},
     accounts, recovery,
     session::Session,
     sign_in, strength,
@@ -64,10 +64,15 @@ struct ChangeRequest {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 3, max_length = 32, example = "+1 217 555 0100")]
     phone: Option<Option<String>>,
+    /// The language of mails, a tag of BCP 47; that of the shop when it has no such mails.
+    #[garde(skip)]
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 35, example = "de-AT")]
+    locale: Option<Option<Locale>>,
 }
 
 /// Tells `null` from a field that is absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -81,13 +86,13 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     security(("bearer" = []))
 )]
 async fn change(caller: Caller, Json(request): Json<ChangeRequest>) -> Result<Json<User>> {
-    let ChangeRequest { email, username, first_name, last_name, phone } = request;
+    let ChangeRequest { email, username, first_name, last_name, phone, locale } = request;
     if let Some(email) = email
         && Email::normal(&email) != accounts::me(&caller).await?.email
     {
         return Err(Error::invalid("email", "cannot be changed"));
     }
-    let change = ProfileChange { username, first_name, last_name, phone };
+    let change = ProfileChange { username, first_name, last_name, phone, locale };
     accounts::change_profile(&caller, change).await.map(Json)
 }
 
