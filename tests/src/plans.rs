@@ -112,7 +112,7 @@ const FINE: &[Fine] = &[
     ),
     fine(
         "payments",
-        "FROM payments WHERE provider ",
+        "FROM payments WHERE provider || ",
         "SCAN payments USING INDEX ",
         "it has been asked before: without a window there are fewer than 1000 payments",
     ),
