@@ -3,6 +3,8 @@
 //! Templates are in `templates/<locale>/<kind>.txt` and `.html`. Values are escaped in HTML, and none is ever read as a
 //! template.
 
+mod reason;
+
 use std::cell::OnceCell;
 
 use include_dir::{Dir, include_dir};
@@ -156,10 +158,15 @@ fn values(content: &Content, frame: Frame<'_>) -> Value {
                 tracking_page => some(tracking.filter(|tracking| is_page(tracking))),
             }
         }
-        Content::Cancelled(cancelled) => context! {
-            number => line(&cancelled.number), reason => some(Some(&cancelled.reason)), paid => cancelled.paid
-        },
-        Content::Failed(failed) => context! { number => line(&failed.number), reason => some(Some(&failed.reason)) },
+        Content::Cancelled(cancelled) => {
+            let reason = reason::of_cancellation(&cancelled.reason);
+            // What somebody wrote is for people.
+            let note = Some(cancelled.reason.as_str()).filter(|text| reason.is_none() && !is_link(text));
+            context! { number => line(&cancelled.number), reason, note => some(note), paid => cancelled.paid }
+        }
+        Content::Failed(failed) => {
+            context! { number => line(&failed.number), reason => reason::of_failure(&failed.reason) }
+        }
         Content::Refunded(refunded) => {
             let money = |amount| locale.money(amount, refunded.currency);
             context! {
@@ -181,7 +188,16 @@ fn values(content: &Content, frame: Frame<'_>) -> Value {
         }
         Content::Test(_) => context! {},
     };
-    context! { locale => locale.code(), shop => line(frame.shop), name => some(frame.name), ..own }
+    // People choose their names, and addresses of others when they register: a link is no name.
+    let name = frame.name.filter(|name| !is_link(name));
+    context! { locale => locale.code(), shop => line(frame.shop), name => some(name), ..own }
+}
+
+/// Whether a program that shows mails may make a link of a part of it.
+fn is_link(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let is_place = |word: &str| word.split_once('/').is_some_and(|(host, _)| host.contains('.'));
+    text.contains("://") || text.contains("www.") || text.split_whitespace().any(is_place)
 }
 
 /// Whether it can be a link: of no other scheme than the web's.
@@ -243,7 +259,7 @@ pub(crate) fn sample_of(kind: Kind) -> Content {
             paid: true,
         }),
         Kind::OrderFailed => {
-            let reason = "card_declined".to_owned();
+            let reason = "card-declined".to_owned();
             Content::Failed(OrderFailed { order_id, number, user_id, reason, key: None::<Uuid> })
         }
         Kind::OrderRefunded => Content::Refunded(OrderRefunded {
