@@ -4,7 +4,8 @@
 -- recipient may read.
 -- due_at: when it is to be sent, or, while somebody is sending it, when that is given up; null when it is settled.
 -- attempts: how often it was begun. Whoever has begun the last one may say how it ended. sends: 1, and one more each time
--- that an admin has it sent again. give_up_after: so many attempts.
+-- that an admin has it sent again. give_up_after: so many attempts. key_since: when the first of them was begun under the
+-- present idempotency key. letter: what the mail API was asked for first, and is asked for again; null when it is settled.
 CREATE TABLE mails (
   id             INTEGER PRIMARY KEY AUTOINCREMENT,
   key            TEXT   NOT NULL UNIQUE,
@@ -17,6 +18,8 @@ CREATE TABLE mails (
   attempts       BIGINT NOT NULL,
   sends          BIGINT NOT NULL,
   give_up_after  BIGINT NOT NULL,
+  key_since      BIGINT NOT NULL,
+  letter         TEXT,
   last_error     TEXT,
   due_at         BIGINT,
   sent_at        BIGINT,
@@ -36,6 +39,12 @@ CREATE INDEX mails_by_status_and_kind ON mails (status, kind, id);
 CREATE INDEX mails_due ON mails (due_at) WHERE due_at IS NOT NULL;
 
 CREATE INDEX mails_by_end ON mails (keep_until);
+
+-- One row, once the mail API has had too many mails: it wants none until then.
+CREATE TABLE pause (
+  id       BIGINT PRIMARY KEY CHECK (id = 1),
+  ends_at  BIGINT NOT NULL
+);
 
 -- What accounts say of people, so that nobody need be asked for most mails. said_at: when they said it.
 CREATE TABLE users (

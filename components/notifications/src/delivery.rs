@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use web::client;
 
 use crate::{
-    attempt::{Outcome, Reason, judge},
+    attempt::{Outcome, Reason, Said, judge},
     letter::Letter,
     settings::Api,
 };
@@ -27,16 +27,20 @@ struct Email<'a> {
 }
 
 /// What it says when it does not.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Refusal {
-    message: String,
+    name: Option<String>,
+    message: Option<String>,
+}
+
+/// What the API is asked for to send a letter.
+pub(crate) fn body(api: &Api, to: &str, letter: &Letter) -> serde_json::Result<String> {
+    let Letter { subject, text, html } = letter;
+    serde_json::to_string(&Email { from: &api.from, to: [to], subject, text, html })
 }
 
 /// Sends a letter. `key` is the same each time that the same letter is sent: the API takes it once.
-pub(crate) async fn send(api: &Api, key: &str, to: &str, letter: &Letter) -> Outcome {
-    let Letter { subject, text, html } = letter;
-    let email = Email { from: &api.from, to: [to], subject, text, html };
-    let Ok(body) = serde_json::to_vec(&email) else { return Outcome::Refused(Reason::new("the mail is no JSON")) };
+pub(crate) async fn send(api: &Api, key: &str, body: String) -> Outcome {
     let mut request = http::Request::post(&api.url)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::USER_AGENT, "bodega")
@@ -46,12 +50,12 @@ pub(crate) async fn send(api: &Api, key: &str, to: &str, letter: &Letter) -> Out
     }
     // Not what is wrong: that could quote the token.
     let Ok(request) = request.body(Full::new(Bytes::from(body))) else {
-        return Outcome::Refused(Reason::new("the variable mail_url or mail_token is not valid"));
+        return Outcome::Barred(Reason::new("the variable mail_url or mail_token is not valid"));
     };
     match client::exchange(request, api.patience, LONGEST_ANSWER).await {
         Ok(response) => {
-            let message = serde_json::from_slice::<Refusal>(response.body()).ok().map(|refusal| refusal.message);
-            judge(response.status(), retry_after(response.headers()), message)
+            let Refusal { name, message } = serde_json::from_slice(response.body()).unwrap_or_default();
+            judge(response.status(), retry_after(response.headers()), Said { name, message })
         }
         Err(error) => Outcome::Later(Reason::new(format!("the mail API does not answer: {error}")), None),
     }

@@ -50,7 +50,7 @@ impl web::Service for Notifications {
         repository::prune(&chores, now).await?;
         if chores.due {
             // A mail API that is slow must not hold up the rest of the housekeeping.
-            spin_sdk::wasip3::spawn(sending::due());
+            spin_sdk::wasip3::spawn(sending::due(chores.paused_until));
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ async fn is_news_to_the_shop(transaction: &Transaction, reader: Option<UserId>) 
 
 /// Makes a mail and begins to send it; `None` when it is here already, or its reader is gone.
 async fn make(transaction: &Transaction, new: &NewMail<'_>, now: Timestamp) -> Result<Option<i64>> {
-    let begun = repository::sending::insert(transaction, new, now).await?;
+    let begun = repository::sending::insert(transaction, new, settings::get()?.mails_per_hour, now).await?;
     Ok(begun.map(|begun| {
         let id = begun.id;
         sending::after(transaction, begun);
@@ -115,9 +115,9 @@ pub(crate) async fn list(caller: &Caller, mut filter: Filter, page: &PageQuery) 
         return Err(Error::Forbidden("only admins see the mails of others"));
     }
     let before = page.after::<i64>()?.unwrap_or(i64::MAX);
-    let mails = repository::list(&filter, before, page.limit() + 1).await?;
+    let (mails, looked_until) = repository::list(&filter, before, page.limit() + 1).await?;
     let mails = mails.into_iter().map(|mail| shown(mail, admin)).collect();
-    Page::new(mails, page.limit(), |mail: &Notification| mail.id)
+    Page::looked(mails, page.limit(), looked_until, |mail: &Notification| mail.id)
 }
 
 /// One mail.

@@ -6,7 +6,7 @@ pub(crate) mod users;
 use std::str::FromStr;
 
 use model::{NotificationKind as Kind, NotificationStatus as Status, Timestamp, UserId};
-use store::{Database, Durability, Row, Transaction, Value, params};
+use store::{Conditions, Database, Durability, Row, Transaction, WINDOW, params};
 use web::{Error, Result};
 
 use crate::{DATABASE, mail::Notification};
@@ -40,34 +40,57 @@ pub(crate) struct Filter {
     pub(crate) kind: Option<Kind>,
 }
 
-/// Up to `count` mails before that id: the newest first.
-pub(crate) async fn list(filter: &Filter, before: i64, count: u32) -> Result<Vec<Notification>> {
-    let (sql, values) = list_statement(filter, before, count);
-    DATABASE.query(&sql, values).await?.into_iter().map(notification).collect()
+impl Filter {
+    /// What an index finds.
+    fn indexed(&self, before: i64) -> Conditions {
+        let mut conditions = Conditions::default();
+        if let Some(user_id) = self.user_id {
+            conditions.add("user_id =", user_id.0);
+        } else {
+            conditions.add_some("status =", self.status.map(Status::as_str));
+            conditions.add_some("kind =", self.kind.map(Kind::as_str));
+        }
+        conditions.add("id <", before);
+        conditions
+    }
+
+    /// What must be looked at mail by mail: an expression keeps the engine from the indexes of everybody's.
+    fn others(&self, mut conditions: Conditions) -> Conditions {
+        if self.user_id.is_some() {
+            conditions.add_some("status || '' =", self.status.map(Status::as_str));
+            conditions.add_some("kind || '' =", self.kind.map(Kind::as_str));
+        }
+        conditions
+    }
+
+    /// Whether few of many mails may be what is looked for.
+    fn is_sparse(&self) -> bool {
+        self.user_id.is_some() && (self.status.is_some() || self.kind.is_some())
+    }
 }
 
-fn list_statement(filter: &Filter, before: i64, count: u32) -> (String, Vec<Value>) {
-    let mut values: Vec<Value> = Vec::new();
-    let mut conditions: Vec<String> = Vec::new();
-    let mut add = |condition: &str, value: Value| {
-        values.push(value);
-        conditions.push(format!("{condition} ${}", values.len()));
-    };
-    // Nobody has many mails: an expression keeps the engine from the indexes of everybody's.
-    let own = filter.user_id.is_some();
-    if let Some(user_id) = filter.user_id {
-        add("user_id =", user_id.0.into());
+/// Up to `count` mails before that id, the newest first, and, when the look ended before the list did, the id where it
+/// ended.
+pub(crate) async fn list(filter: &Filter, before: i64, count: u32) -> Result<(Vec<Notification>, Option<i64>)> {
+    let mut conditions = filter.indexed(before);
+    let mut floor = None;
+    if filter.is_sparse() {
+        let row = DATABASE.query_one(&floor_statement(&conditions), conditions.values()).await?;
+        floor = row.map(|mut row| row.next::<i64>()).transpose()?;
+        conditions.add_some("id >=", floor);
     }
-    if let Some(status) = filter.status {
-        add(if own { "status || '' =" } else { "status =" }, status.as_str().into());
-    }
-    if let Some(kind) = filter.kind {
-        add(if own { "kind || '' =" } else { "kind =" }, kind.as_str().into());
-    }
-    add("id <", before.into());
-    values.push(count.into());
-    let conditions = conditions.join(" AND ");
-    (format!("SELECT {COLUMNS} FROM mails WHERE {conditions} ORDER BY id DESC LIMIT ${}", values.len()), values)
+    let conditions = filter.others(conditions);
+    let rows = DATABASE.query(&list_statement(&conditions, count), conditions.values()).await?;
+    Ok((rows.into_iter().map(notification).collect::<Result<_>>()?, floor))
+}
+
+/// Asks for the last mail of the window.
+fn floor_statement(conditions: &Conditions) -> String {
+    format!("SELECT id FROM mails WHERE {} ORDER BY id DESC LIMIT 1 OFFSET {}", conditions.sql(), WINDOW - 1)
+}
+
+fn list_statement(conditions: &Conditions, count: u32) -> String {
+    format!("SELECT {COLUMNS} FROM mails WHERE {} ORDER BY id DESC LIMIT {count}", conditions.sql())
 }
 
 const FIND: &str = "FROM mails WHERE id = $1";
@@ -96,16 +119,19 @@ pub(crate) struct Chores {
     forgotten: bool,
     /// Mails are to be sent.
     pub(crate) due: bool,
+    /// Until when the mail API wants no mails, or wanted none.
+    pub(crate) paused_until: Timestamp,
 }
 
 const CHORES: &str = "SELECT EXISTS (SELECT 1 FROM mails WHERE keep_until <= $1), \
-     EXISTS (SELECT 1 FROM forgotten_users WHERE keep_until <= $1), EXISTS (SELECT 1 FROM mails WHERE due_at <= $1)";
+     EXISTS (SELECT 1 FROM forgotten_users WHERE keep_until <= $1), EXISTS (SELECT 1 FROM mails WHERE due_at <= $1), \
+     COALESCE((SELECT ends_at FROM pause WHERE id = 1), 0)";
 
 /// What there is to do: most of the time nothing, and finding that out must not take the write lock.
 pub(crate) async fn chores(now: Timestamp) -> Result<Chores> {
     let mut row = DATABASE.query_one(CHORES, params![now.0]).await?;
     let row = row.as_mut().ok_or_else(|| Error::Internal("mails: no row".into()))?;
-    Ok(Chores { expired: row.next()?, forgotten: row.next()?, due: row.next()? })
+    Ok(Chores { expired: row.next()?, forgotten: row.next()?, due: row.next()?, paused_until: Timestamp(row.next()?) })
 }
 
 /// Deletes what need not be kept any more, a bounded number at a time: mails, and who is gone.
@@ -157,7 +183,8 @@ mod tests {
         for user_id in [None, Some(UserId(7))] {
             for status in [None, Some(Status::Failed)] {
                 for kind in [None, Some(Kind::OrderPaid)] {
-                    let (sql, _) = list_statement(&Filter { user_id, status, kind }, 7, 20);
+                    let filter = Filter { user_id, status, kind };
+                    let sql = list_statement(&filter.others(filter.indexed(7)), 20);
                     let steps = plan(&database, &sql);
                     let index = match (user_id, status, kind) {
                         (Some(_), ..) => "INDEX mails_of_user (user_id=? AND ",
@@ -174,9 +201,43 @@ mod tests {
     }
 
     #[test]
+    fn a_look_among_the_mails_of_one_reader_ends_at_its_window() {
+        let database = database();
+        let filter = Filter { user_id: Some(UserId(7)), status: Some(Status::Failed), kind: None };
+        let mut conditions = filter.indexed(7);
+        let steps = plan(&database, &floor_statement(&conditions));
+        assert_eq!(steps.len(), 1, "{steps:?}");
+        assert!(steps[0].contains("INDEX mails_of_user (user_id=? AND ") && steps[0].ends_with("<?)"), "{steps:?}");
+        conditions.add("id >=", 3_i64);
+        let steps = plan(&database, &list_statement(&filter.others(conditions), 20));
+        assert_eq!(steps.len(), 1, "{steps:?}");
+        assert!(steps[0].contains("INDEX mails_of_user (user_id=? AND ") && steps[0].contains(">?"), "{steps:?}");
+    }
+
+    #[test]
+    fn that_a_mail_was_sent_outdoes_that_it_was_given_up_but_not_that_it_is_sent_again() {
+        for (status, due_at, sends, expected) in [
+            ("pending", Some(1), 1, "sent"),
+            ("failed", None, 1, "sent"),
+            ("pending", Some(1), 2, "pending"),
+            ("failed", None, 2, "failed"),
+        ] {
+            let database = database();
+            let insert = "INSERT INTO mails (id, key, kind, data, status, attempts, sends, give_up_after, key_since, letter, \
+                 due_at, keep_until, created_at) VALUES (1, 'x', 'test', '', $1, 3, $2, 8, 0, '', $3, 9, 0)";
+            database.execute(insert, (status, sends, due_at)).unwrap();
+            database.execute(sending::SENT, (None::<String>, 5, "a@example.com", 1, 1)).unwrap();
+            let found = database.query_row("SELECT status, letter IS NULL FROM mails", (), |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))
+            });
+            assert_eq!(found.unwrap(), (expected.to_owned(), expected == "sent"), "{status} {sends}");
+        }
+    }
+
+    #[test]
     fn what_is_due_is_found_along_an_index() {
         let database = database();
-        for sql in [CHORES, &sending::begin_statement(8)] {
+        for sql in [CHORES, &sending::begin_statement(8, 60)] {
             let steps = plan(&database, sql);
             assert!(steps.iter().any(|step| step.contains("mails_due (due_at<?)")), "{sql}: {steps:?}");
             let slow = |step: &String| step.starts_with("SCAN mails") || step.contains("B-TREE");

@@ -3,34 +3,41 @@
 //! A mail is begun by the transaction that makes it, and sent when that has committed; or by a tick, when it is due.
 //! Whoever has begun it has it alone for [`LEASE`](crate::attempt::LEASE). If the instance dies, the next one that begins
 //! it sends it again, under the same idempotency key.
+//!
+//! When the mail API has had too many mails, all instances rest, and go on with care: [`Pace`].
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{cell::RefCell, collections::VecDeque, time::Duration};
 
 use futures::future::join_all;
 use model::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use store::Transaction;
+use uuid::Uuid;
 use web::{Result, client};
 
 use crate::{
-    attempt::{Outcome, Reason, STALE},
+    attempt::{self, LEASE, Outcome, Pace, Reason, STALE},
     delivery,
     letter::{self, Frame, Letter},
     mail::{Content, Reader},
-    repository::sending::{self as repository, Begun},
+    repository::sending::{self as repository, Begun, Ended},
     settings::{self, Api, Delivery, Settings},
 };
 
-/// Mails that one instance sends at the same time.
-const AT_ONCE: usize = 8;
-/// So often a tick begins as many as that.
-const ROUNDS: usize = 8;
+/// So long a tick goes on to begin mails.
+const ROUND: Duration = Duration::from_secs(30);
+/// Whoever must rest for longer lets a later tick go on.
+const LONGEST_REST: Duration = Duration::from_secs(5);
+/// Before it is tried again to note that a mail was sent.
+const NOTE_AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Begun>,
     running: bool,
+    /// Until when the mail API wants no mails, as far as this instance knows: Unix milliseconds.
+    paused_until: i64,
 }
 
 thread_local! {
@@ -43,20 +50,44 @@ pub(crate) fn after(transaction: &Transaction, mail: Begun) {
     web::after_commit(transaction, run());
 }
 
-/// Begins what is due, whoever began it last, and sends it: a bounded number of mails.
-pub(crate) async fn due() {
-    for _ in 0..ROUNDS {
+/// Begins what is due, whoever began it last, and sends it, for a bounded time. The mail API wanted no mails until
+/// `paused_until`.
+pub(crate) async fn due(paused_until: Timestamp) {
+    learn(paused_until);
+    let end = Timestamp::now().after(ROUND);
+    while let Pace::Going(at_once, _) = pace()
+        && Timestamp::now() < end
+    {
         // Whoever is sending in this instance would keep what is begun here waiting.
         if QUEUE.with_borrow(|queue| queue.running) {
             return;
         }
-        match repository::begin(Timestamp::now(), AT_ONCE).await {
+        match begin(at_once).await {
             Ok(begun) if begun.is_empty() => return,
             Ok(begun) => QUEUE.with_borrow_mut(|queue| queue.waiting.extend(begun)),
             Err(error) => return eprintln!("mails: cannot begin any: {error}"),
         }
         run().await;
     }
+}
+
+async fn begin(at_once: usize) -> Result<Vec<Begun>> {
+    repository::begin(Timestamp::now(), at_once, settings::get()?.mails_per_hour).await
+}
+
+/// Notes what is known of the mail API.
+fn learn(paused_until: Timestamp) {
+    QUEUE.with_borrow_mut(|queue| queue.paused_until = queue.paused_until.max(paused_until.0));
+}
+
+fn pace() -> Pace {
+    attempt::pace(Timestamp::now(), Timestamp(QUEUE.with_borrow(|queue| queue.paused_until)))
+}
+
+/// Any number, each time another.
+fn jitter() -> u8 {
+    let [first, ..] = Uuid::new_v4().into_bytes();
+    first
 }
 
 /// The one who sends in this instance; another one may when this is dropped.
@@ -79,8 +110,13 @@ impl Drop for Running {
 async fn run() {
     let Some(_running) = Running::start() else { return };
     loop {
+        let (at_once, rest) = match pace() {
+            Pace::Going(at_once, rest) => (at_once, rest),
+            // What is not sent is given back at once.
+            Pace::Paused(_) => (usize::MAX, Duration::ZERO),
+        };
         let batch: Vec<Begun> = QUEUE.with_borrow_mut(|queue| {
-            let size = queue.waiting.len().min(AT_ONCE);
+            let size = queue.waiting.len().min(at_once);
             queue.waiting.drain(..size).collect()
         });
         if batch.is_empty() {
@@ -90,37 +126,94 @@ async fn run() {
             // Their time to be sent in runs out, and they are begun again.
             eprintln!("mails: cannot note what became of them: {error}");
         }
+        let rest = match pace() {
+            Pace::Going(..) => rest,
+            Pace::Paused(rest) => rest,
+        };
+        if !rest.is_zero() && rest <= LONGEST_REST {
+            spin_sdk::time::sleep(rest).await;
+        }
     }
 }
 
 async fn send(batch: Vec<Begun>) -> Result<()> {
     let settings = settings::get()?;
     let now = Timestamp::now();
-    // What has waited is given back: its account may be gone meanwhile, or its time about to end.
-    let (fresh, stale): (Vec<_>, Vec<_>) = batch.into_iter().partition(|mail| now.before(STALE) <= mail.begun_at);
-    for mail in &stale {
-        repository::give_back(mail, now).await?;
+    let (mut fresh, mut others) = (Vec::with_capacity(batch.len()), Vec::new());
+    for mail in batch {
+        learn(mail.paused_until);
+        match hindrance(&settings, &mail, now) {
+            None => fresh.push(mail),
+            Some(outcome) => others.push((mail, outcome)),
+        }
     }
+    settle_all(&others).await?;
     match &settings.delivery {
         Delivery::Log { full } => {
             let mut settled = Vec::with_capacity(fresh.len());
             for mut mail in fresh {
                 let outcome = log(&settings, *full, &mut mail).await;
-                tell(&mail, &outcome);
                 settled.push((mail, outcome));
             }
-            repository::settle_all(&settled).await
+            settle_all(&settled).await
         }
         Delivery::Api(api) => {
             // Each is settled when it ends: one that takes long must not make others come twice.
             let all = fresh.into_iter().map(async |mut mail| {
                 let outcome = post(&settings, api, &mut mail).await;
-                tell(&mail, &outcome);
-                repository::settle(&mail, &outcome).await
+                settle(&mail, &outcome).await
             });
             join_all(all).await.into_iter().collect()
         }
     }
+}
+
+/// Why a mail that was begun is not sent now.
+fn hindrance(settings: &Settings, mail: &Begun, now: Timestamp) -> Option<Outcome> {
+    if let Some(reason) = mail.progress.is_over(now) {
+        return Some(Outcome::Refused(reason));
+    }
+    if mail.is_too_many() {
+        let most = settings.mails_per_hour;
+        return Some(Outcome::Refused(Reason::new(format!("its reader has had {most} mails within an hour"))));
+    }
+    if let Pace::Paused(rest) = pace() {
+        return Some(Outcome::Untried(now.after(rest)));
+    }
+    // What has waited: its account may be gone meanwhile, or its time about to end.
+    (mail.begun_at < now.before(STALE)).then_some(Outcome::Untried(now))
+}
+
+/// Notes how an attempt ended. That a mail has left the shop is noted as long as nobody else may send it, however often
+/// that must be tried.
+async fn settle(mail: &Begun, outcome: &Outcome) -> Result<()> {
+    tell(mail, outcome);
+    let now = Timestamp::now();
+    if let Outcome::TooFast(_, wait) = outcome {
+        let until = now.after(attempt::pause(*wait));
+        learn(until);
+        if let Err(error) = repository::pause(until).await {
+            eprintln!("mails: cannot note that the mail API wants none: {error}");
+        }
+    }
+    let ended = Ended { mail, outcome, next: attempt::next(outcome, mail.progress, now, jitter()) };
+    loop {
+        let noted = repository::settle(&ended, now).await;
+        if noted.is_ok() || !outcome.is_sent() || mail.begun_at.after(LEASE) <= Timestamp::now() {
+            return noted;
+        }
+        spin_sdk::time::sleep(NOTE_AGAIN).await;
+    }
+}
+
+/// The same of attempts that had no effect outside the shop.
+async fn settle_all(settled: &[(Begun, Outcome)]) -> Result<()> {
+    let now = Timestamp::now();
+    let ended = settled.iter().map(|(mail, outcome)| {
+        tell(mail, outcome);
+        Ended { mail, outcome, next: attempt::next(outcome, mail.progress, now, jitter()) }
+    });
+    repository::settle_all(&ended.collect::<Vec<_>>(), now).await
 }
 
 async fn log(settings: &Settings, full: bool, mail: &mut Begun) -> Outcome {
@@ -143,25 +236,39 @@ async fn log(settings: &Settings, full: bool, mail: &mut Begun) -> Outcome {
 }
 
 async fn post(settings: &Settings, api: &Api, mail: &mut Begun) -> Outcome {
-    let ready = async {
-        let to = address(settings, mail).await?;
-        Ok((to, compose(settings, mail).await?))
-    };
-    match ready.await {
-        Ok((to, letter)) => delivery::send(api, &mail.idempotency_key(), &to, &letter).await,
+    match letter(settings, api, mail).await {
+        Ok(letter) => delivery::send(api, &mail.idempotency_key(), letter).await,
         Err(outcome) => outcome,
+    }
+}
+
+/// What the mail API is asked for: under one key always the same, whatever has changed since the first attempt.
+async fn letter(settings: &Settings, api: &Api, mail: &mut Begun) -> Result<String, Outcome> {
+    if let Some(letter) = &mail.letter {
+        return Ok(letter.clone());
+    }
+    let to = address(settings, mail).await?;
+    let letter = compose(settings, mail).await?;
+    let refused = |error: serde_json::Error| Outcome::Refused(Reason::new(format!("it cannot be written: {error}")));
+    let letter = delivery::body(api, &to, &letter).map_err(refused)?;
+    match repository::keep_letter(mail, &letter).await {
+        Ok(true) => Ok(letter),
+        Ok(false) => Err(Outcome::Nobody),
+        Err(error) => Err(Outcome::Later(Reason::new(error.to_string()), None)),
     }
 }
 
 /// Says in the log what became of a mail: never what it says, or to whom.
 fn tell(mail: &Begun, outcome: &Outcome) {
-    let (id, kind, attempts) = (mail.id, mail.kind, mail.attempts);
-    let (event, reason) = match outcome {
-        Outcome::Sent => ("mail-sent", None),
-        Outcome::Later(reason, _) => ("mail-delayed", Some(&reason.what)),
-        Outcome::Refused(reason) => ("mail-refused", Some(&reason.what)),
-        Outcome::Nobody => ("mail-dropped", None),
+    let (id, kind, attempts) = (mail.id, mail.kind, mail.progress.attempts);
+    let event = match outcome {
+        Outcome::Sent | Outcome::SentBefore(_) => "mail-sent",
+        Outcome::Later(..) | Outcome::TooFast(..) | Outcome::Barred(_) => "mail-delayed",
+        Outcome::Refused(_) => "mail-refused",
+        Outcome::Nobody => "mail-dropped",
+        Outcome::Untried(_) => return,
     };
+    let reason = outcome.reason().map(|reason| &reason.what);
     println!("{}", json!({ "event": event, "mailId": id, "kind": kind, "attempt": attempts, "reason": reason }));
 }
 
@@ -181,7 +288,7 @@ async fn address(settings: &Settings, mail: &mut Begun) -> Result<String, Outcom
         return Err(Outcome::Nobody);
     }
     let to = settings.shop_email.clone();
-    let to = to.ok_or_else(|| Outcome::Refused(Reason::new("there is no address of the shop: set shop_email")))?;
+    let to = to.ok_or_else(|| Outcome::Barred(Reason::new("there is no address of the shop: set shop_email")))?;
     Ok(mail.recipient.insert(to).clone())
 }
 

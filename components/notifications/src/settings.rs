@@ -13,6 +13,8 @@ pub(crate) struct Settings {
     pub(crate) locale: Locale,
     /// The shop's own people.
     pub(crate) shop_email: Option<String>,
+    /// So many a reader gets of those that anybody can bring about; 0: no limit.
+    pub(crate) mails_per_hour: u32,
     pub(crate) delivery: Delivery,
 }
 
@@ -92,6 +94,7 @@ pub(crate) async fn read() -> Result<()> {
         }),
     };
     let shop_name = variable::get("shop_name").await?.unwrap_or_else(|| "Bodega".to_owned());
-    SETTINGS.set(Some(Rc::new(Settings { shop_name, locale, shop_email, delivery })));
+    let mails_per_hour = variable::parsed("mails_per_hour", 60).await?;
+    SETTINGS.set(Some(Rc::new(Settings { shop_name, locale, shop_email, mails_per_hour, delivery })));
     Ok(())
 }

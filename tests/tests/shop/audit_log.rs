@@ -161,13 +161,7 @@ async fn what_an_admin_changes_is_written_down_and_nothing_else_is() {
         ),
         (&delete, format!("/products/{cup}"), json!(null), "product.deleted", format!("product/{cup}")),
         (&post, "/notifications/test".to_owned(), json!({}), "notification.tested", "notification/*".to_owned()),
-        (
-            &post,
-            format!("/notifications/{mail}/resend"),
-            json!({}),
-            "notification.resent",
-            "notification/*".to_owned(),
-        ),
+        (&post, format!("/notifications/{mail}/resend"), json!({}), "notification.resent", "notification/*".to_owned()),
     ];
     let mut wanted = before;
     wanted.push(("reservation.held".to_owned(), "reservation/*".to_owned()));

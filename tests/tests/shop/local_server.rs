@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, StatusCode, header::RETRY_AFTER, request::Parts};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -44,6 +44,11 @@ impl Mood {
 pub trait Work: Send + Sync + 'static {
     /// Carries one out: the status and the JSON that it answers.
     fn carry_out(&self, head: &Parts, body: &Bytes) -> (u16, Value);
+
+    /// `Retry-After`, in seconds, of a 429.
+    fn retry_after(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A running server. It ends when it is dropped.
@@ -132,6 +137,9 @@ impl<W: Work> State<W> {
         };
         let mut response = Response::new(Full::new(Bytes::from(json.to_string())));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        if let (429, Some(seconds)) = (status, self.work.retry_after()) {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         Ok(response)
     }
 }

@@ -1,6 +1,9 @@
-//! A mail API that takes `POST /emails`, and remembers idempotency keys.
+//! A mail API that takes `POST /emails`, remembers idempotency keys, and may take only so many in a second.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{Method, request::Parts};
@@ -34,14 +37,55 @@ impl Received {
 
 /// What the server has taken, each key once.
 #[derive(Default)]
-pub struct Mailbox(Mutex<Vec<Received>>);
+pub struct Mailbox {
+    taken: Mutex<Vec<Received>>,
+    /// So many in a second; 0: as many as come.
+    rate: Mutex<usize>,
+    /// When those of the last second came.
+    recent: Mutex<Vec<Instant>>,
+    /// How long it wants none when there were too many, in seconds; 0: one.
+    pause: Mutex<u64>,
+}
 
 /// A running server. It ends when it is dropped.
 pub type MailApi = LocalServer<Mailbox>;
 
 impl Mailbox {
     pub fn all(&self) -> Vec<Received> {
-        self.0.lock().unwrap().clone()
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// Forgets what it has taken.
+    pub fn empty(&self) {
+        self.taken.lock().unwrap().clear();
+    }
+
+    /// As if it had taken other letters under the keys that it knows.
+    pub fn alter(&self) {
+        for mail in &mut *self.taken.lock().unwrap() {
+            mail.body["subject"] = json!("Something else");
+        }
+    }
+
+    /// From now on it takes so many in a second.
+    pub fn limit(&self, rate: usize) {
+        *self.rate.lock().unwrap() = rate;
+    }
+
+    /// From now on it wants no mails for so many seconds when there were too many.
+    pub fn pause(&self, seconds: u64) {
+        *self.pause.lock().unwrap() = seconds;
+    }
+
+    fn is_too_many(&self) -> bool {
+        let rate = *self.rate.lock().unwrap();
+        let mut recent = self.recent.lock().unwrap();
+        recent.retain(|at| at.elapsed() < Duration::from_secs(1));
+        let too_many = rate > 0 && recent.len() >= rate;
+        if !too_many {
+            recent.push(Instant::now());
+        }
+        too_many
     }
 
     /// The subjects of the mails to an address, in the order in which they came.
@@ -54,6 +98,9 @@ impl Work for Mailbox {
     fn carry_out(&self, head: &Parts, body: &Bytes) -> (u16, Value) {
         let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap());
         let refused = |status: u16, message: &str| (status, json!({ "statusCode": status, "message": message }));
+        if self.is_too_many() {
+            return refused(429, "too many requests");
+        }
         if (&head.method, head.uri.path()) != (&Method::POST, "/emails") {
             return refused(404, "no such resource");
         }
@@ -71,13 +118,20 @@ impl Work for Mailbox {
         if to.starts_with("refused") {
             return refused(422, &format!("nobody reads {to}"));
         }
-        let mut mails = self.0.lock().unwrap();
+        let mut mails = self.taken.lock().unwrap();
         match mails.iter().find(|mail| mail.key == key) {
-            Some(known) if known.body != body => return refused(409, "the key was used with another mail"),
+            Some(known) if known.body != body => {
+                let message = "the key was used with another mail";
+                return (409, json!({ "statusCode": 409, "name": "invalid_idempotent_request", "message": message }));
+            }
             Some(_) => {}
             None => mails.push(Received { key: key.to_owned(), body }),
         }
         (200, json!({ "id": key }))
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        Some((*self.pause.lock().unwrap()).max(1))
     }
 }
 
@@ -92,6 +146,7 @@ pub fn options(api: &MailApi) -> ShopOptions {
         ("mail_token", TOKEN.to_owned()),
         ("mail_from", "Bodega <shop@example.com>".to_owned()),
         ("mail_timeout_ms", PATIENCE.to_string()),
+        ("mails_per_hour", "0".to_owned()),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
     // Time passes in jumps; no order's time may be up by them.

@@ -1,6 +1,12 @@
 //! How mails leave the shop: once, whatever comes twice, and at last, whatever is in the way.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bodega_host::{Phase, Verdict};
 use futures::future::join_all;
@@ -45,6 +51,12 @@ impl World {
         (status.unwrap(), attempts.unwrap(), error.unwrap())
     }
 
+    /// How many mails are so.
+    fn count(&self, condition: &str) -> u64 {
+        let count = format!("SELECT count(*) FROM mails WHERE {condition}");
+        self.shop.value("notifications", &count).as_u64().unwrap()
+    }
+
     /// Waits until that attempt has come to nothing.
     async fn attempted(&self, attempt: i64) {
         let ended = async || self.last().1 == attempt && !self.last().2.is_null();
@@ -53,8 +65,8 @@ impl World {
 
     /// To when the next attempt is due.
     async fn jump(&self) {
-        let due = self.shop.value("notifications", "SELECT max(due_at) FROM mails").as_u64().unwrap();
-        if let Some(wait) = Duration::from_millis(due).checked_sub(self.shop.now()) {
+        let due = self.shop.value("notifications", "SELECT max(due_at) FROM mails").as_u64();
+        if let Some(wait) = due.and_then(|due| Duration::from_millis(due).checked_sub(self.shop.now())) {
             self.shop.clock.advance(wait + Duration::from_millis(1));
         }
         self.shop.tick("notifications").await;
@@ -103,7 +115,7 @@ async fn trouble_that_may_pass_is_waited_for_under_one_key() {
     needs_bench!("it moves the clock");
     let world = World::open(|options| options).await;
     let moods = [
-        (Mood::Answering(429), "the mail API answered 429: not now"),
+        (Mood::Answering(408), "the mail API answered 408: not now"),
         (Mood::FailingAfterwards, "the mail API answered 500: not now"),
         (Mood::ResettingAfterwards, "the mail API does not answer: "),
         (Mood::Hanging, "the mail API does not answer: no answer within 300 ms"),
@@ -181,6 +193,199 @@ async fn while_one_instance_sends_a_mail_no_other_does_and_nobody_waits() {
     eventually(PATIENCE, "others send them", async || world.api.work().all().len() == 2).await;
     let sent = "SELECT count(*) FROM mails WHERE status = 'sent' AND attempts = 2";
     eventually(PATIENCE, "and say so", async || world.shop.value("notifications", sent) == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_is_sent_as_fast_as_the_api_takes_it_and_none_is_given_up() {
+    needs_bench!("it makes many instances");
+    // Several instances, of which each would send as fast as it can.
+    let world = World::open(|options| ShopOptions { max_instance_reuse: Some(16), ..options }).await;
+    world.api.work().limit(5);
+    join_all((0..24).map(|_| world.place())).await;
+    let all_sent = async || {
+        world.shop.tick("notifications").await;
+        world.count("status = 'sent'") == 24
+    };
+    eventually(Duration::from_secs(60), "all are sent", all_sent).await;
+    let attempts = world.shop.value("notifications", "SELECT max(attempts) FROM mails");
+    assert!(attempts.as_u64().unwrap() <= 2, "{attempts}: what was too many counts as no attempt");
+    assert_eq!(world.api.work().all().len(), 24);
+    let refused = world.api.requests() - 24;
+    assert!(refused <= 24, "they go on with care: {refused} were refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_api_wants_no_mails_no_instance_sends_any() {
+    needs_bench!("it makes many instances, and moves the clock");
+    // Every request meets an instance of its own.
+    let world = World::open(|options| ShopOptions { max_instance_reuse: Some(1), ..options }).await;
+    world.api.work().pause(600);
+    world.api.set_mood(Mood::Answering(429));
+    world.place().await;
+    let refused = async || world.last() == (json!("pending"), json!(0), json!("the mail API answered 429: not now"));
+    eventually(PATIENCE, "it has been refused", refused).await;
+    assert_eq!(world.api.requests(), 1);
+    world.api.set_mood(Mood::Fine);
+    for _ in 0..3 {
+        world.place().await;
+    }
+    world.shop.settle().await;
+    eventually(PATIENCE, "those are given back", async || world.count("attempts = 0") == 4).await;
+    world.shop.clock.advance(Duration::from_secs(580));
+    join_all((0..3).map(|_| world.shop.tick("notifications"))).await;
+    assert_eq!(world.api.requests(), 1, "for ten minutes");
+    // Each waits up to a quarter longer than the API wants.
+    world.shop.clock.advance(Duration::from_secs(180));
+    world.shop.tick("notifications").await;
+    eventually(PATIENCE, "then they are sent", async || world.count("status = 'sent' AND attempts = 1") == 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_is_sent_again_says_what_it_said_first() {
+    needs_bench!("it moves the clock");
+    let world = World::open(|options| options).await;
+    world.api.set_mood(Mood::HangingAfterwards);
+    world.place().await;
+    world.attempted(1).await;
+    let rename = json!({ "username": "Somebody Else" });
+    world.shop.put("/api/v1/users/me", &rename).by(&world.ann).await.expect(200);
+    world.shop.settle().await;
+    world.api.set_mood(Mood::Fine);
+    world.jump().await;
+    world.becomes("sent").await;
+    assert_eq!(world.last(), (json!("sent"), json!(2), Value::Null));
+    assert_eq!((world.api.requests(), world.api.work().all().len()), (2, 1), "the API knows it");
+    assert_eq!(world.count("letter IS NOT NULL"), 0, "and it is not kept");
+    // What an admin sends once more is another letter.
+    let id = world.shop.value("notifications", "SELECT id FROM mails");
+    let resend = format!("/api/v1/notifications/{id}/resend");
+    world.shop.post(resend, &json!({})).by(world.shop.admin().await).await.expect(202);
+    let again = world.api.wait_for(2).await.remove(1);
+    assert!(again.text("text").starts_with("Hello Somebody Else,"), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_the_api_has_taken_with_another_letter_is_not_used_for_ever() {
+    needs_bench!("it moves the clock");
+    let world = World::open(|options| options).await;
+    world.api.set_mood(Mood::HangingAfterwards);
+    world.place().await;
+    world.attempted(1).await;
+    world.api.work().alter();
+    world.api.set_mood(Mood::Fine);
+    world.jump().await;
+    world.becomes("sent").await;
+    let said = "the mail API answered 409: the key was used with another mail";
+    assert_eq!(world.last(), (json!("sent"), json!(2), json!(said)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_token_loses_no_mail() {
+    needs_bench!("it moves the clock");
+    let world = World::open(|options| options).await;
+    world.api.set_mood(Mood::Answering(401));
+    world.place().await;
+    let refused = async |count: usize, status: u16| {
+        let said = json!(format!("the mail API answered {status}: not now"));
+        let back = async || world.api.requests() == count && world.last() == (json!("pending"), json!(0), said.clone());
+        eventually(PATIENCE, &format!("{count} times"), back).await;
+    };
+    refused(1, 401).await;
+    world.api.set_mood(Mood::Answering(403));
+    for count in 2..12 {
+        world.jump().await;
+        refused(count, 403).await;
+    }
+    world.api.set_mood(Mood::Fine);
+    world.jump().await;
+    world.becomes("sent").await;
+    assert_eq!(world.last(), (json!("sent"), json!(1), Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_was_sent_is_not_sent_again_because_that_could_not_be_noted() {
+    needs_bench!("it fails statements");
+    let script = Script::new();
+    let control = script.clone();
+    let world = World::open(|options| ShopOptions { control: Some(control), ..options }).await;
+    let failures = AtomicUsize::new(0);
+    script.rule(move |call| {
+        let notes = call.phase == Phase::Before && call.detail.contains("SET status = 'sent'");
+        if notes && failures.fetch_add(1, Ordering::SeqCst) < 3 {
+            return Verdict::Fail("database is full".into());
+        }
+        Verdict::Proceed
+    });
+    world.place().await;
+    world.becomes("sent").await;
+    assert_eq!((world.api.requests(), world.last().1), (1, json!(1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_that_kills_whoever_sends_it_ends_and_so_does_one_whose_key_is_forgotten() {
+    needs_bench!("it kills instances, and moves the clock");
+    let script = Script::new();
+    let control = script.clone();
+    let world = World::open(|options| ShopOptions { control: Some(control), ..options }).await;
+    let kills = Arc::new(AtomicUsize::new(0));
+    let counted = kills.clone();
+    script.rule(move |call| {
+        if call.phase != Phase::Before || !call.detail.ends_with("/emails") {
+            return Verdict::Proceed;
+        }
+        counted.fetch_add(1, Ordering::SeqCst);
+        Verdict::Kill
+    });
+    world.place().await;
+    let over = async || {
+        world.jump().await;
+        world.last().0 == "failed"
+    };
+    eventually(PATIENCE, "it is given up", over).await;
+    assert_eq!(kills.load(Ordering::SeqCst), 8);
+    assert_eq!(world.last(), (json!("failed"), json!(8), json!("nobody knows how its last attempt has ended")));
+    script.clear();
+
+    world.api.set_mood(Mood::ResettingAfterwards);
+    world.place().await;
+    world.attempted(1).await;
+    world.shop.clock.advance(Duration::from_secs(23 * 60 * 60));
+    world.api.set_mood(Mood::Fine);
+    world.shop.tick("notifications").await;
+    world.becomes("failed").await;
+    assert_eq!(world.last().2, "it could not be sent within 23 hours");
+    assert_eq!((world.api.requests(), world.api.work().all().len()), (1, 1), "nobody has sent it again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_gets_more_mails_in_an_hour_than_they_should() {
+    needs_bench!("it moves the clock");
+    let limit = |mut options: ShopOptions| {
+        options.variables.insert("mails_per_hour".into(), "3".into());
+        options
+    };
+    let world = World::open(limit).await;
+    for _ in 0..5 {
+        world.place().await;
+    }
+    let bob = world.shop.customer("bob").await;
+    world.shop.place(&bob, world.mug, 1, None).await;
+    eventually(PATIENCE, "all have ended", async || world.count("status <> 'pending'") == 6).await;
+    assert_eq!((world.count("status = 'sent'"), world.api.requests()), (4, 4));
+    let reason = "last_error = 'its reader has had 3 mails within an hour'";
+    assert_eq!(world.count(&format!("status = 'failed' AND {reason}")), 2);
+    // An admin's word counts more.
+    let id = world.shop.value("notifications", "SELECT id FROM mails WHERE status = 'failed' LIMIT 1");
+    let resend = format!("/api/v1/notifications/{id}/resend");
+    world.shop.post(resend, &json!({})).by(world.shop.admin().await).await.expect(202);
+    world.api.wait_for(5).await;
+    // A code is not one of them, and the next hour is another one.
+    let forgot = json!({ "email": world.ann.email });
+    world.shop.post("/api/v1/auth/forgot-password", &forgot).await.expect(202);
+    world.api.wait_for(6).await;
+    world.shop.clock.advance(Duration::from_secs(60 * 60));
+    world.place().await;
+    world.api.wait_for(7).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

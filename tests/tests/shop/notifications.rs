@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use shop_tests::{Answer, Call, Customer, Script, Shop, ShopOptions, eventually, needs_bench};
 
 use crate::{
+    events::deliver,
     local_server::Mood,
     mail_api::{self, MailApi},
     support::{assert_invalid, assert_problem},
@@ -343,7 +344,7 @@ async fn an_admin_has_a_mail_sent_once_more_and_once_for_each_request() {
     assert_eq!(mails[1].key, format!("{}/2", mails[0].key), "or the API would take it for the same");
     assert_eq!(list(&shop, &ann, "").await[0]["attempts"], 2);
 
-    api.set_mood(Mood::Answering(403));
+    api.set_mood(Mood::Answering(422));
     resend(&shop, &mail).by(admin).json(&json!({})).await.expect(202);
     let failed = async || list(&shop, admin, "?status=failed").await.len() == 1;
     eventually(PATIENCE, "it has failed", failed).await;
@@ -423,4 +424,103 @@ async fn without_a_mail_api_mails_go_to_the_log_and_are_history_all_the_same() {
     assert_eq!(each(&history, "to"), [ann.email.as_str(); 2]);
     shop.settle().await;
     shop.audit();
+}
+
+/// A shop without a mail API, after a code was asked for: what its components have written, and the code.
+async fn logged(mail_log: &str) -> (Customer, String, String) {
+    let variables = [("mail_log".to_owned(), mail_log.to_owned())].into();
+    let shop = Shop::start(ShopOptions { variables, ..ShopOptions::default() }).await;
+    let ann = shop.customer("ann").await;
+    forgot(&shop, &ann.email).await;
+    all_settled(&shop, 1).await;
+    shop.settle().await;
+    let code = shop.value("notifications", "SELECT json_extract(data, '$.code') FROM mails");
+    // What was written may be read a moment later.
+    eventually(PATIENCE, "it is in the log", async || shop.output().join("\n").contains("\"mail-sent\"")).await;
+    (ann, code.as_str().unwrap().to_owned(), shop.output().join("\n"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_has_neither_addresses_nor_codes() {
+    let (ann, code, output) = logged("summary").await;
+    assert!(output.contains("\"password-reset\""), "{output}");
+    assert!(!output.contains(&ann.email) && !output.contains(&code), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_has_all_that_mails_say_where_that_is_wanted() {
+    let (ann, code, output) = logged("full").await;
+    let mails = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mails: Vec<_> = mails.filter(|line| line["event"] == "mail").collect();
+    assert_eq!(mails.len(), 1, "{output}");
+    assert_eq!((&mails[0]["kind"], &mails[0]["to"]), (&json!("password-reset"), &json!(ann.email)));
+    assert_eq!(mails[0]["subject"], "Your code for a new password");
+    assert!(mails[0]["text"].as_str().unwrap().contains(&code), "{output}");
+    assert_eq!(output.matches(code.as_str()).count(), 1, "and it has it once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn customers_read_why_in_the_language_of_the_mail() {
+    let api = mail_api::start().await;
+    let mut options = mail_api::options(&api);
+    options.variables.insert("shop_locale".into(), "de".into());
+    let shop = Shop::start(options).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(12.5, 2).await;
+    shop.settle().await;
+    let text_of = async |subject: &str| {
+        let find = || api.work().all().into_iter().find(|mail| mail.text("subject").ends_with(subject));
+        eventually(PATIENCE, subject, async || find().is_some()).await;
+        let text = find().unwrap().text("text").to_owned();
+        api.work().empty();
+        text
+    };
+    for (token, quantity, why) in [
+        ("tok_declined", 1, "Die Zahlung wurde abgelehnt."),
+        ("tok_insufficient_funds", 1, "Das Konto ist nicht gedeckt."),
+        // Nobody would understand this one.
+        ("tok_unheard_of", 1, "Es wurde nichts abgebucht.\n\nSie können gern erneut bestellen."),
+        ("tok_visa", 3, "Nicht alles davon ist noch vorrätig."),
+    ] {
+        let order = shop.place(&ann, mug, quantity, Some(token)).await;
+        shop.wait_for(order, "failed").await;
+        let text = text_of("konnte nicht ausgeführt werden").await;
+        assert!(text.contains(why), "{token}: {text}");
+        assert!(!text.contains("wanted") && !text.contains("card"), "{text}");
+    }
+    for (by, body, why) in [
+        (&ann, json!({}), "Sie haben sie storniert."),
+        (shop.admin().await, json!({}), "Der Shop hat sie storniert."),
+        (shop.admin().await, json!({ "reason": "Leider zerbrochen" }), "Grund: Leider zerbrochen"),
+    ] {
+        let order = shop.place(&ann, mug, 1, None).await;
+        shop.post(format!("/api/v1/orders/{order}/cancel"), &body).by(by).await.expect(200);
+        let text = text_of("ist storniert").await;
+        assert!(text.contains(why) && !text.contains("by the"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_among_the_mails_of_one_reader_is_bounded_and_goes_on() {
+    needs_bench!("it delivers events itself");
+    let variables = [("mails_per_hour".to_owned(), "0".to_owned())].into();
+    let shop = Shop::start(ShopOptions { variables, ..ShopOptions::default() }).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(5.0, 500).await;
+    let order = shop.place(&ann, mug, 1, Some("tok_visa")).await;
+    shop.wait_for(order, "paid").await;
+    shop.settle().await;
+    let find = "SELECT envelope FROM outbox WHERE envelope LIKE '%\"ORDER_PAID\"%'";
+    let event = shop.value("orders", find).as_str().unwrap().to_owned();
+    let id = serde_json::from_str::<Value>(&event).unwrap()["eventId"].as_str().unwrap().to_owned();
+    for batch in 0..10 {
+        let copies = (0..100).map(|copy| event.replace(&id, &format!("01890000-0000-7000-8000-{batch:06}{copy:06}")));
+        assert!(deliver(&shop, "notifications", &copies.collect::<Vec<_>>().join(",")).await);
+    }
+    let page = async |query: &str| -> Value { shop.get(format!("{NOTIFICATIONS}{query}")).by(&ann).await.expect(200) };
+    let looked = page("?kind=order-placed").await;
+    assert_eq!(looked["items"], json!([]), "it has looked at a thousand others");
+    let rest = page(&format!("?kind=order-placed&cursor={}", looked["nextCursor"].as_str().unwrap())).await;
+    assert_eq!((each(rest["items"].as_array().unwrap(), "kind"), rest.get("nextCursor")), (vec!["order-placed"], None));
+    assert_eq!(page("?kind=order-paid&limit=3").await["items"].as_array().unwrap().len(), 3);
 }
