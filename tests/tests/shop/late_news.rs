@@ -84,8 +84,8 @@ async fn stock_is_shown_to_everybody_while_its_product_is_for_sale() {
     let mug = shop.post("/api/v1/products", &draft).by(&sue).await.expect(201)["id"].as_i64().unwrap();
     let path = format!("/api/v1/products/{mug}");
     for (status, answer) in [("draft", 404), ("active", 200), ("archived", 404), ("active", 200)] {
-        let mug = json!({ "name": "Mug", "description": "", "price": 5, "status": status });
-        shop.put(&path, &mug).by(&sue).await.expect(200);
+        let change = json!({ "name": "Mug", "description": "", "price": 5, "status": status });
+        shop.put(&path, &change).by(&sue).await.expect(200);
         shop.settle().await;
         assert_eq!(shop.check(mug, 1).await.status, answer, "{status}");
     }
