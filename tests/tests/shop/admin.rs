@@ -41,7 +41,8 @@ async fn park(shop: &Shop, service: &str) {
         if count("") != 0 && count(" AND parked_at IS NULL") == 0 {
             return;
         }
-        shop.clock.advance(Duration::from_secs(360));
+        // Longer than any wait between two attempts: all are tried each time, and given up in one go.
+        shop.clock.advance(Duration::from_secs(700));
         shop.tick(service).await;
     }
     panic!("{service} does not give up: {:?}", shop.query(service, "SELECT * FROM deliveries"));

@@ -38,6 +38,7 @@ mod late_news;
 mod ledger;
 mod local_server;
 mod mail_api;
+mod mail_languages;
 mod mails;
 mod metrics;
 mod notifications;
