@@ -1,28 +1,30 @@
 //! What must not stand in a configuration, because it is shown: secrets belong into variables.
 //!
-//! A key is judged by its words: `apiKey`, `api_key` and `api-key` are `api` and `key`. One that ends in a word for a
-//! secret is refused, whatever its value; one that has such a word anywhere, also in the table it stands in, is refused
+//! A key is judged by its words, without digits at their ends: `apiKey`, `api_key`, `api-key2` and `APIKey` are `api` and
+//! `key`. One that ends in a word for a secret is refused, whatever its value; one that has such a word anywhere, also in the table it stands in, is refused
 //! with a text (so `token_ttl_ms = 900000` is fine). A text that looks like a secret is refused under any key.
 
 use serde_json::Value;
 
 use crate::document::{Document, Flaw, below};
 
-const WORDS: [&str; 16] = [
+/// Words for secrets.
+const WORDS: [&str; 6] = ["authorization", "dsn", "key", "keys", "pass", "pwd"];
+/// The same, also at the end of a word: `dbpassword`. Not those that other words end in, such as `monkey` and `compass`.
+const ENDS: [&str; 15] = [
+    "accesskey",
     "apikey",
-    "authorization",
     "credential",
     "credentials",
-    "dsn",
-    "key",
-    "keys",
     "passphrase",
     "passwd",
     "password",
     "passwords",
-    "pwd",
+    "privatekey",
     "secret",
+    "secretkey",
     "secrets",
+    "signingkey",
     "token",
     "tokens",
 ];
@@ -61,7 +63,7 @@ pub(crate) fn find(document: &Document, flaws: &mut Vec<Flaw>) {
 /// Looks at `value`, which stands at `path` under `key`; `warned` when a table above is called after a secret.
 fn look(value: &Value, path: &str, key: &str, warned: bool, flaws: &mut Vec<Flaw>) {
     let words = words(key);
-    let is_word = |word: &String| WORDS.contains(&word.as_str());
+    let is_word = |word: &String| WORDS.contains(&word.as_str()) || ENDS.iter().any(|end| word.ends_with(end));
     let warned = warned || words.iter().any(is_word);
     let mut refuse = |problem: &str| flaws.push(Flaw { key: path.to_owned(), problem: problem.into() });
     match value {
@@ -82,19 +84,25 @@ fn look(value: &Value, path: &str, key: &str, warned: bool, flaws: &mut Vec<Flaw
     }
 }
 
-/// `apiKey2_old-one` is `api`, `key2`, `old` and `one`.
+/// `apiKey2_old-DBName` is `api`, `key`, `old`, `db` and `name`.
 fn words(key: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    let mut before_is_lower = false;
-    for letter in key.chars() {
-        let starts = !letter.is_alphanumeric() || letter.is_uppercase() && before_is_lower;
-        if starts {
+    let mut before = None;
+    let mut letters = key.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let after_lower = before.is_some_and(|before: char| !before.is_uppercase());
+        // The last capital of an acronym belongs to the word behind it.
+        let before_lower = letters.peek().is_some_and(|next| next.is_lowercase());
+        if !letter.is_alphanumeric() || letter.is_uppercase() && (after_lower || before_lower) {
             words.push(String::new());
         }
         if let Some(word) = words.last_mut().filter(|_| letter.is_alphanumeric()) {
             word.extend(letter.to_lowercase());
         }
-        before_is_lower = letter.is_lowercase() || letter.is_numeric();
+        before = Some(letter);
+    }
+    for word in &mut words {
+        word.truncate(word.trim_end_matches(char::is_numeric).len());
     }
     words.retain(|word| !word.is_empty());
     words
@@ -130,6 +138,19 @@ mod tests {
             "apiKey = 'x'",
             "api-key = true",
             "stripe_secret_key = 'x'",
+            "DBPassword = 'x'",
+            "JWTSecret = 'x'",
+            "SMTPToken = 'x'",
+            "APIKey = 'x'",
+            "API_KEY = 'x'",
+            "smtp_pass = 'x'",
+            "smtpPass = 1",
+            "password2 = 'x'",
+            "apiKey2 = 'x'",
+            "secretkey = 'x'",
+            "dbpassword = 'x'",
+            "authtokens = ['x']",
+            "my_secret_2 = 'x'",
             "accessToken = 'x'",
             "'the secret' = 'x'",
             "password_of_admin = 'x'",
@@ -174,6 +195,12 @@ mod tests {
             "password_min_length = 8",
             "keyboard = 'x'",
             "monkey = 'x'",
+            "compass = 'x'",
+            "bypass = true",
+            "passage = 'x'",
+            "passTTL = 1",
+            "TOKENTtlMs = 1",
+            "EUCountries = ['de']",
             "[token]\nttl = 1",
             "url = 'https://api.example.com/x?y=a:b@c'",
             "host = 'postgres://db/shop'",
