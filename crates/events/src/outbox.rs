@@ -73,8 +73,8 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
     // same subject is still on its way to the same subscriber must the new one wait for its turn.
     let insert = format!(
         "WITH new (outbox_id, subscriber, subject, now) AS (VALUES {}) \
-         INSERT INTO deliveries (outbox_id, subscriber, subject, due_at) \
-         SELECT outbox_id, subscriber, subject, CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
+         INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
+         SELECT outbox_id, subscriber, subject, now, CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
          WHERE d.subscriber = new.subscriber AND d.subject = new.subject AND d.parked_at IS NULL) \
          THEN now ELSE now + {} END FROM new RETURNING id, due_at, outbox_id, subscriber, subject",
         rows(values.len() / 4, 4),
@@ -250,7 +250,7 @@ pub async fn parked(database: &Database, after: (i64, i64), limit: u32) -> Resul
 /// Puts a parked copy back in line, with all its attempts before it. False when it is in line already; `None` when there
 /// is no such copy (any more).
 pub async fn replay(transaction: &Transaction, id: i64) -> Result<Option<bool>> {
-    let replay = "UPDATE deliveries SET parked_at = NULL, attempts = 0, due_at = $1 \
+    let replay = "UPDATE deliveries SET parked_at = NULL, attempts = 0, since = $1, due_at = $1 \
          WHERE id = $2 AND parked_at IS NOT NULL RETURNING id";
     if transaction.query_one(replay, params![Timestamp::now().0, id]).await?.is_some() {
         return Ok(Some(true));
@@ -261,7 +261,7 @@ pub async fn replay(transaction: &Transaction, id: i64) -> Result<Option<bool>> 
 
 /// Does the same with the oldest parked copies, `limit` of them at most. How many there were.
 pub async fn replay_all(transaction: &Transaction, limit: u32) -> Result<usize> {
-    let replay = "UPDATE deliveries SET parked_at = NULL, attempts = 0, due_at = $1 WHERE id IN \
+    let replay = "UPDATE deliveries SET parked_at = NULL, attempts = 0, since = $1, due_at = $1 WHERE id IN \
          (SELECT id FROM deliveries WHERE parked_at IS NOT NULL ORDER BY parked_at, id LIMIT $2) RETURNING id";
     Ok(transaction.query(replay, params![Timestamp::now().0, limit]).await?.len())
 }
@@ -271,7 +271,7 @@ pub async fn replay_all(transaction: &Transaction, limit: u32) -> Result<usize> 
 pub struct Backlog {
     /// Copies that some subscriber does not have.
     pub waiting: i64,
-    /// How long the oldest of these has waited.
+    /// How long the oldest of these has waited, since it was emitted or replayed.
     pub oldest_age_ms: i64,
     /// Copies that were given up.
     pub parked: i64,
@@ -280,19 +280,13 @@ pub struct Backlog {
 /// How much is still to be delivered, and for how long. Read along indexes that hold only what is undelivered, and only
 /// what is parked.
 pub async fn backlog(database: &Database, now: Timestamp) -> Result<Backlog> {
-    let count = "SELECT count(*), min(outbox_id), (SELECT count(*) FROM deliveries WHERE parked_at >= 0) \
+    let count = "SELECT count(*), min(since), (SELECT count(*) FROM deliveries WHERE parked_at >= 0) \
          FROM deliveries WHERE parked_at IS NULL AND due_at >= 0";
     let Some(mut row) = database.query_one(count, params![]).await? else {
         return Err(Error::Engine("deliveries: no row".into()));
     };
     let (waiting, oldest, parked) = (row.next()?, row.next::<Option<i64>>()?, row.next()?);
-    let mut backlog = Backlog { waiting, oldest_age_ms: 0, parked };
-    if let Some(oldest) = oldest {
-        let since = database.query_one("SELECT created_at FROM outbox WHERE id = $1", params![oldest]).await?;
-        let since = since.map(|mut row| row.next::<i64>()).transpose()?;
-        backlog.oldest_age_ms = since.map_or(0, |since| (now.0 - since).max(0));
-    }
-    Ok(backlog)
+    Ok(Backlog { waiting, oldest_age_ms: oldest.map_or(0, |since| (now.0 - since).max(0)), parked })
 }
 
 #[cfg(test)]

@@ -83,12 +83,12 @@ async fn the_audit_notices_every_broken_promise() {
         ("carts", "UPDATE redemptions SET status = 'held'".into(), "UPDATE redemptions SET status = 'used'".into(), "its use of a code is `held`"),
         ("carts", "UPDATE redemptions SET key = key || 'x'".into(), "UPDATE redemptions SET key = rtrim(key, 'x')".into(), "by no order"),
         ("carts", "UPDATE discounts SET max_uses_per_customer = 0".into(), "UPDATE discounts SET max_uses_per_customer = 1".into(), "too often"),
-        ("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, due_at) SELECT 999, min(id), 'inventory', 'x', 0 FROM outbox".into(), "DELETE FROM deliveries WHERE id = 999".into(), "undelivered"),
-        ("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, due_at, parked_at) SELECT 999, min(id), 'inventory', 'x', 0, 1 FROM outbox".into(), "DELETE FROM deliveries WHERE id = 999".into(), "parked"),
+        ("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, since, due_at) SELECT 999, min(id), 'inventory', 'x', 0, 0 FROM outbox".into(), "DELETE FROM deliveries WHERE id = 999".into(), "undelivered"),
+        ("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, since, due_at, parked_at) SELECT 999, min(id), 'inventory', 'x', 0, 0, 1 FROM outbox".into(), "DELETE FROM deliveries WHERE id = 999".into(), "parked"),
     ] {
         assert_noticed(&shop, service, &tampering, &mended, noticed);
     }
-    shop.tamper("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, due_at, parked_at) SELECT 999, min(id), 'inventory', 'x', 0, 1 FROM outbox");
+    shop.tamper("orders", "INSERT INTO deliveries (id, outbox_id, subscriber, subject, since, due_at, parked_at) SELECT 999, min(id), 'inventory', 'x', 0, 0, 1 FROM outbox");
     shop.audit_allowing(&[Allow::Parked]);
 }
 

@@ -302,8 +302,8 @@ async fn a_poison_event_is_parked_and_blocks_no_other_subject() {
             "orders",
             &format!(
                 "INSERT INTO outbox (event_id, envelope, created_at) VALUES ('{number}', '{envelope}', 0); \
-                 INSERT INTO deliveries (outbox_id, subscriber, subject, due_at) \
-                 VALUES (last_insert_rowid(), 'inventory', 'order/99{number}', 0)"
+                 INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
+                 VALUES (last_insert_rowid(), 'inventory', 'order/99{number}', 0, 0)"
             ),
         );
     }
