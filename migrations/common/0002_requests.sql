@@ -22,7 +22,8 @@ CREATE TABLE rate_limits (
 CREATE INDEX rate_limits_by_age ON rate_limits (window_end);
 
 -- What instances have counted of their requests: a row each time one of them writes down what it has, and one with the sum
--- of those that were added up, whose counted_at is 0. Never more than a few thousand rows.
+-- of those that were added up, whose counted_at is 0. Others are what was written in the last ten seconds or so, once each
+-- tick adds up what is older.
 -- counts: [{"method": "GET", "route": "/api/v1/products/{id}", "status": 200, "micros": 1234, "buckets": [0, 1, …]}].
 CREATE TABLE request_counts (
   id          TEXT   PRIMARY KEY,

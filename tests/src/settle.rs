@@ -51,10 +51,15 @@ impl Shop {
         }
     }
 
-    /// One round of housekeeping in one service. That it fails is not an error here: an instance may have been killed,
-    /// and the next round does what this one did not.
+    /// One round of housekeeping in one service, after the one that may be running. That it fails is not an error here: an
+    /// instance may have been killed, and the next round does what this one did not.
     pub async fn tick(&self, service: &str) {
-        let answer = self.internal(service, Method::POST, "/internal/tick", None).await;
+        let end = Instant::now() + Duration::from_secs(2);
+        let mut answer = self.internal(service, Method::POST, "/internal/tick", None).await;
+        while answer.status == 202 && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            answer = self.internal(service, Method::POST, "/internal/tick", None).await;
+        }
         if !answer.status.is_success() && std::env::var_os("BODEGA_VERBOSE").is_some() {
             eprintln!("tick of {service}: {} {}", answer.status, answer.text);
         }

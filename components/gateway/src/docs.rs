@@ -56,7 +56,14 @@ pub(crate) async fn page() -> Response {
     path = "/docs/{file}",
     operation_id = "getDocsFile",
     params(("file" = String, Path, description = "Its name.", example = "page.js")),
-    responses((status = 200, body = String, content_type = "text/javascript", description = "A file."), (status = 404))
+    responses(
+        (
+            status = 200,
+            content((String = "text/javascript"), (String = "text/css"), (String = "image/png")),
+            description = "A file."
+        ),
+        (status = 404)
+    )
 )]
 pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response> {
     if let Some(file) = PLAIN.iter().find(|file| file.name == name) {

@@ -1,16 +1,32 @@
 //! `GET /health`, `/readyz`, `/livez`: the shop is up when all of its services are.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use model::Timestamp;
 use serde::{Serialize, de::IgnoredAny};
+use store::Turns;
 use utoipa::ToSchema;
 use web::Json;
 
 use crate::services;
 
-/// True for this moment only.
+/// For so long an instance says again that all are up: everybody may ask as often as he likes, and each time it would ask
+/// every service.
+const FRESH: Duration = Duration::from_secs(1);
+/// And for so long that one is not, to those who have waited for that.
+const FRESH_FAILURE: Duration = Duration::from_millis(100);
+
+type Services = BTreeMap<&'static str, Status>;
+
+thread_local! {
+    /// What the services have said, and until when that is told.
+    static HEARD: RefCell<Option<(Timestamp, Services)>> = const { RefCell::new(None) };
+    static ASKING: Rc<Turns> = Turns::new(1);
+}
+
+/// Nobody else may keep it.
 pub(crate) const NOW_ONLY: [(HeaderName, HeaderValue); 1] =
     [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
 
@@ -65,12 +81,31 @@ pub(crate) async fn ready() -> impl IntoResponse {
     answer().await
 }
 
-async fn answer() -> impl IntoResponse {
+/// What is known, or what the services say now. Those who come meanwhile wait for that.
+async fn services() -> Services {
+    let _one_at_a_time = ASKING.with(Rc::clone).take().await;
+    let known = |(until, services): &(Timestamp, Services)| (Timestamp::now() < *until).then(|| services.clone());
+    if let Some(known) = HEARD.with_borrow(|heard| heard.as_ref().and_then(known)) {
+        return known;
+    }
     let answers = services::ask::<IgnoredAny, _>(NEEDED, "/internal/health").await;
-    let status = |up| if up { Status::Up } else { Status::Down };
-    let services: BTreeMap<_, _> =
-        answers.into_iter().map(|(service, answer)| (service, status(answer.is_some()))).collect();
-    let up = services.values().all(|status| *status == Status::Up);
+    let services: Services = answers.into_iter().map(|(service, answer)| (service, status(answer.is_some()))).collect();
+    let fresh = if all_up(&services) { FRESH } else { FRESH_FAILURE };
+    HEARD.set(Some((Timestamp::now().after(fresh), services.clone())));
+    services
+}
+
+fn all_up(services: &Services) -> bool {
+    services.values().all(|status| *status == Status::Up)
+}
+
+fn status(up: bool) -> Status {
+    if up { Status::Up } else { Status::Down }
+}
+
+async fn answer() -> impl IntoResponse {
+    let services = services().await;
+    let up = all_up(&services);
     let code = if up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, NOW_ONLY, Json(Health { status: status(up), services }))
 }

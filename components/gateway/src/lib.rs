@@ -24,6 +24,7 @@ struct Gateway;
 impl web::Service for Gateway {
     const NAME: &'static str = "gateway";
     const DATABASE: Option<&'static Database> = None;
+    const PROBES: &'static [&'static str] = &["/health", "/livez", "/readyz"];
 
     fn routes() -> Router {
         Router::new()

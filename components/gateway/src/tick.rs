@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 enum Round {
     /// It has done its round.
     Done,
+    /// It is doing one that has begun before.
+    Running,
     /// It has not, or not in time: the next round makes up for it.
     Failed,
 }
@@ -40,7 +42,7 @@ struct Rounds {
     path = "/tick",
     operation_id = "tick",
     responses(
-        (status = 200, body = Rounds, description = "Every service has done its round."),
+        (status = 200, body = Rounds, description = "Every service has done its round, or is doing one."),
         (status = 404),
         (status = 503, body = Rounds, description = "A service has not done its round.")
     ),
@@ -55,14 +57,15 @@ pub(crate) async fn tick(headers: HeaderMap) -> Result<impl IntoResponse> {
     }
     let rounds = join_all(SERVICES.map(round)).await;
     let services: BTreeMap<_, _> = SERVICES.into_iter().zip(rounds).collect();
-    let done = services.values().all(|round| *round == Round::Done);
-    Ok((if done { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(Rounds { services })))
+    let failed = services.values().any(|round| *round == Round::Failed);
+    Ok((if failed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, Json(Rounds { services })))
 }
 
 async fn round(service: &'static str) -> Round {
     let uri = format!("http://{service}.spin.internal/internal/tick");
     let Ok(request) = http::Request::post(uri).body(Full::new(Bytes::new())) else { return Round::Failed };
     match select(pin!(spin_sdk::http::send(request)), pin!(spin_sdk::time::sleep(PATIENCE))).await {
+        Either::Left((Ok(response), _)) if response.status() == StatusCode::ACCEPTED => return Round::Running,
         Either::Left((Ok(response), _)) if response.status().is_success() => return Round::Done,
         Either::Left((Ok(response), _)) => eprintln!("error: tick of {service}: {}", response.status()),
         Either::Left((Err(error), _)) => eprintln!("error: tick of {service}: {error}"),

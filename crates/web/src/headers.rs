@@ -70,10 +70,10 @@ pub(crate) fn write(headers: &mut HeaderMap, trace: &Trace) {
 /// Gives a successful read a weak `ETag`, unless it has one, and turns it into 304 when the client has that version.
 pub(crate) fn etag<B: AsRef<[u8]> + Default>(
     method: &Method,
-    if_none_match: Option<&HeaderValue>,
+    if_none_match: &[HeaderValue],
     response: &mut Response<B>,
 ) {
-    if method != Method::GET || response.status() != StatusCode::OK {
+    if ![Method::GET, Method::HEAD].contains(method) || response.status() != StatusCode::OK {
         return;
     }
     let own = response.headers().get(header::ETAG).and_then(|value| value.to_str().ok());
@@ -86,9 +86,8 @@ pub(crate) fn etag<B: AsRef<[u8]> + Default>(
         }
     };
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let known = if_none_match
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(&etag)));
+    let mut tags = if_none_match.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let known = tags.any(|tag| tag.trim() == "*" || opaque(tag) == opaque(&etag));
     if let Ok(value) = HeaderValue::from_str(&etag) {
         response.headers_mut().insert(header::ETAG, value);
     }
@@ -107,21 +106,29 @@ mod tests {
     fn a_known_version_is_not_sent_again() {
         let response = || Response::new("body".to_owned());
         let mut first = response();
-        etag(&Method::GET, None, &mut first);
+        etag(&Method::GET, &[], &mut first);
         let tag = first.headers()[header::ETAG].clone();
         let mut second = response();
-        etag(&Method::GET, Some(&tag), &mut second);
+        etag(&Method::GET, std::slice::from_ref(&tag), &mut second);
         assert_eq!((second.status(), second.body().as_str()), (StatusCode::NOT_MODIFIED, ""));
         let mut third = response();
-        etag(&Method::GET, Some(&HeaderValue::from_static("W/\"0\"")), &mut third);
+        let other = HeaderValue::from_static("W/\"0\"");
+        etag(&Method::GET, std::slice::from_ref(&other), &mut third);
         assert_eq!(third.status(), StatusCode::OK);
+        for lines in [[tag.clone(), other.clone()], [other, tag.clone()]] {
+            for (method, status) in [(Method::GET, 304), (Method::HEAD, 304), (Method::POST, 200)] {
+                let mut answer = response();
+                etag(&method, &lines, &mut answer);
+                assert_eq!(answer.status(), status, "{method} {lines:?}");
+            }
+        }
 
         let own = HeaderValue::from_static("W/\"3-7\"");
         let mut fourth = response();
         fourth.headers_mut().insert(header::ETAG, own.clone());
-        etag(&Method::GET, Some(&tag), &mut fourth);
+        etag(&Method::GET, &[tag], &mut fourth);
         assert_eq!((fourth.status(), &fourth.headers()[header::ETAG]), (StatusCode::OK, &own));
-        etag(&Method::GET, Some(&own), &mut fourth);
+        etag(&Method::GET, &[own], &mut fourth);
         assert_eq!(fourth.status(), StatusCode::NOT_MODIFIED);
     }
 }

@@ -10,7 +10,8 @@ use store::{Database, Durability};
 use crate::{
     Error, Json, Path, Query, Result, Service,
     audit::{self, Actor},
-    handler, metrics, service,
+    handler, metrics,
+    service::{self, Round},
 };
 
 /// A batch of events: at most as many as a relay sends (64), each as long as an order may get: 100 lines with names of 200
@@ -57,10 +58,13 @@ async fn report<S: Service>() -> Result<Json<metrics::Report>> {
     Ok(Json(metrics::report(database::<S>()?, S::gauges().await?).await?))
 }
 
-/// One bounded round of housekeeping.
+/// One bounded round of housekeeping: 204 when it is done, 202 when another one is running, which is as good as this one
+/// only for what was there when it began.
 async fn tick<S: Service>() -> Result<StatusCode> {
-    service::tick::<S>().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(match service::tick::<S>().await? {
+        Round::Done => StatusCode::NO_CONTENT,
+        Round::Running => StatusCode::ACCEPTED,
+    })
 }
 
 /// Takes a batch of events from a relay.

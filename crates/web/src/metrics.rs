@@ -4,8 +4,9 @@
 //! counts in memory, and a task that goes on after the response writes down what the instance has counted, all of it as
 //! one row: nobody waits for anybody's row, and a row that is written twice is there once. Housekeeping adds rows up.
 //!
-//! Nothing waits for more to come: a task that sleeps in an instance was seen to hold up its neighbours. What a killed
-//! instance had in memory is lost. Not counted are the routes that the shop asks by
+//! Nothing waits for more to come: a task that sleeps in an instance was seen to hold up its neighbours. What met no route,
+//! such as a 429, is written down with what did: whoever is refused must not have the database write for it. What an
+//! instance has in memory when it ends is lost. Not counted are the routes that the shop asks by
 //! the clock (`UNCOUNTED`): they would have an idle shop write every second. Other internal calls are.
 
 mod kept;
@@ -122,7 +123,7 @@ pub struct Report {
     pub requests: Vec<Counted>,
     /// Copies of events that some subscriber does not have, and that are still tried.
     pub backlog: i64,
-    /// How long the oldest of these has waited.
+    /// How long the oldest of these has waited, since it was emitted or replayed.
     pub oldest_age_ms: i64,
     /// Copies that were given up.
     pub parked: i64,
@@ -143,6 +144,11 @@ struct Entry {
 impl Entry {
     fn route(&self) -> &str {
         self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str)
+    }
+
+    /// Whether it is written down also when nothing else is. 503 has no route when a service cannot start.
+    fn presses(&self) -> bool {
+        self.route.is_some() || self.status >= 500
     }
 }
 
@@ -227,10 +233,11 @@ impl Instance {
     }
 
     /// Whether it is time to write down what there is, and nobody does. While others are under way it need not be now: the
-    /// last of them finds what the others have left.
+    /// last of them finds what the others have left. What does not press waits for what does, or until it is much.
     fn must_flush(&mut self, now: Instant) -> bool {
         let collected = self.flushed.is_none_or(|flushed| now.duration_since(flushed) >= COLLECTING);
-        let time = self.under_way == 0 || collected || self.served.is_multiple_of(FULL);
+        let full = self.served.is_multiple_of(FULL);
+        let time = full || (self.under_way == 0 || collected) && self.presses();
         let start = time && !self.entries.is_empty() && !self.flushing;
         if start {
             self.flushing = true;
@@ -242,10 +249,15 @@ impl Instance {
     /// What the task that flushes writes down next; `None` when it is done. What was counted while it wrote is the business
     /// of the requests that are under way, or its own when there is none.
     fn next(&mut self) -> Option<Vec<Counted>> {
-        let counted = if self.written && self.under_way > 0 { Vec::new() } else { self.take() };
+        let later = self.written && (self.under_way > 0 || !self.presses());
+        let counted = if later { Vec::new() } else { self.take() };
         self.written = !counted.is_empty();
         self.flushing = self.written;
         self.written.then_some(counted)
+    }
+
+    fn presses(&self) -> bool {
+        self.entries.iter().any(Entry::presses)
     }
 
     fn add(&mut self, method: &'static str, route: Option<MatchedPath>, status: u16, micros: u64) {
@@ -304,32 +316,51 @@ mod tests {
     }
 
     #[test]
+    fn who_is_refused_has_nothing_written_until_there_is_more() {
+        let mut instance = Instance::default();
+        let mut now = Instant::now();
+        for _ in 1..FULL {
+            count(&mut instance, 429, 1);
+            now += COLLECTING;
+            assert!(!instance.must_flush(now));
+        }
+        count(&mut instance, 404, 1);
+        assert!(instance.must_flush(now), "an instance that has served its last keeps nothing");
+        assert_eq!(instance.next().map(|counted| counted.len()), Some(2));
+        count(&mut instance, 429, 1);
+        assert_eq!(instance.next(), None, "that it came meanwhile makes no difference");
+        count(&mut instance, 500, 1);
+        assert!(instance.must_flush(now), "a failure is told at once");
+        assert_eq!(instance.next().map(|counted| counted.len()), Some(2), "and takes the others along");
+    }
+
+    #[test]
     fn one_task_writes_down_what_many_requests_count() {
         let mut instance = Instance { under_way: 2, ..Instance::default() };
         let now = Instant::now();
         assert!(!instance.must_flush(now), "there is nothing");
-        count(&mut instance, 404, 1_000);
+        count(&mut instance, 500, 1_000);
         assert!(instance.must_flush(now), "the first one starts it");
-        count(&mut instance, 404, 1_001);
+        count(&mut instance, 500, 1_001);
         assert!(!instance.must_flush(now + COLLECTING), "that task is there");
-        count(&mut instance, 429, 60_000_000);
+        count(&mut instance, 503, 60_000_000);
         let counted = instance.next().unwrap();
         let buckets: Vec<_> = counted.iter().map(|counted| counted.buckets).collect();
         assert_eq!(
             counted.iter().map(|counted| (counted.status, counted.micros)).collect::<Vec<_>>(),
-            [(404, 2_001), (429, 60_000_000)]
+            [(500, 2_001), (503, 60_000_000)]
         );
         assert_eq!((buckets[0][..3].to_vec(), buckets[1][13]), (vec![1, 1, 0], 1), "a bound is within");
-        count(&mut instance, 404, 1);
+        count(&mut instance, 500, 1);
         assert_eq!(instance.next(), None, "two are under way and will see to it");
         assert!(!instance.must_flush(now), "not so soon");
         assert!(instance.must_flush(now + COLLECTING));
         assert_eq!(instance.next().map(|counted| counted.len()), Some(1));
-        count(&mut instance, 404, 1);
+        count(&mut instance, 500, 1);
         instance.under_way = 0;
         assert_eq!(instance.next().map(|counted| counted.len()), Some(1), "nobody else would");
         assert_eq!(instance.next(), None);
-        count(&mut instance, 404, 1);
+        count(&mut instance, 500, 1);
         assert!(instance.must_flush(now), "the last one leaves nothing behind");
     }
 

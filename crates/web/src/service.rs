@@ -16,7 +16,7 @@ use axum::{
 use bytes::Bytes;
 use events::{Envelope, trace::Trace};
 use futures::future::LocalBoxFuture;
-use http::{Uri, header, uri::PathAndQuery};
+use http::{HeaderValue, Method, Uri, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Either, Full};
 use model::Timestamp;
 use spin_sdk::http::Request;
@@ -49,6 +49,9 @@ pub trait Service: 'static {
 
     /// Paths at which somebody could try out what lets them in: their requests are counted apart, and fewer are allowed.
     const SIGN_IN: &'static [&'static str] = &[];
+
+    /// Paths that are answered however often they are asked for: whoever watches must not take a limit for an outage.
+    const PROBES: &'static [&'static str] = &[];
 
     /// Its routes, with whole paths.
     fn routes() -> Router;
@@ -83,8 +86,7 @@ pub trait Service: 'static {
 /// What an instance keeps from one request to the next.
 struct Instance {
     router: RefCell<Router>,
-    /// Where requests are counted, and how many may come.
-    limits: Option<(&'static Database, Limits)>,
+    limits: Limits,
     next_tick: Cell<i64>,
     ticking: Cell<bool>,
     signing_keys: fn() -> LocalBoxFuture<'static, Result<Vec<SigningKey>>>,
@@ -114,10 +116,7 @@ async fn instance<S: Service>() -> Result<Rc<Instance>> {
     let phase = i64::from(Uuid::new_v4().as_bytes()[0]) * TICK_INTERVAL / 256;
     let instance = Rc::new(Instance {
         router: RefCell::new(router::<S>()),
-        limits: match S::DATABASE {
-            Some(database) => Some((database, Limits::of(S::NAME).await?)),
-            None => None,
-        },
+        limits: Limits::of(S::NAME, S::DATABASE, !S::SIGN_IN.is_empty()).await?,
         next_tick: Cell::new(Timestamp::now().0 + phase),
         ticking: Cell::new(false),
         signing_keys: || Box::pin(S::signing_keys()),
@@ -132,9 +131,9 @@ async fn instance<S: Service>() -> Result<Rc<Instance>> {
 fn router<S: Service>() -> Router {
     S::routes()
         .merge(internal::routes::<S>())
-        .fallback(|method: http::Method, uri: Uri| async move {
-            Error::NotFound(format!("route {method} {}", uri.path()).into())
-        })
+        .fallback(
+            |method: Method, uri: Uri| async move { Error::NotFound(format!("route {method} {}", uri.path()).into()) },
+        )
         .method_not_allowed_fallback(|request: axum::extract::Request| {
             metrics::met(request.extensions());
             async { Error::MethodNotAllowed }
@@ -155,7 +154,11 @@ pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Fu
     let under_way = metrics::arrived();
     let trace = headers::Trace::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let if_none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let if_none_match: Vec<_> = request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect();
+    // Answered as GET, so that there is a body to make the tag of.
+    if method == Method::HEAD {
+        *request.method_mut() = Method::GET;
+    }
     // Whatever is written down of it goes by the id that its answer has.
     trace.put_into(request.headers_mut());
     let origin = request.headers().get(header::ORIGIN).cloned();
@@ -177,16 +180,7 @@ pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Fu
     if status.is_server_error() {
         eprintln!("error: {status} for request {}, trace {}", trace.request_id, trace.traceparent);
     }
-    let (mut parts, body) = response.into_parts();
-    let (mut response, bytes) = if parts.extensions.remove::<Streamed>().is_some() {
-        (http::Response::from_parts(parts, Either::Right(body)), None)
-    } else {
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let mut response = http::Response::from_parts(parts, body);
-        headers::etag(&method, if_none_match.as_ref(), &mut response);
-        let bytes = response.body().len();
-        (response.map(|body| Either::Left(Full::new(body))), Some(bytes))
-    };
+    let (mut response, bytes) = finished(&method, &if_none_match, response).await;
     headers::write(response.headers_mut(), &trace);
     if let Ok(edge) = &edge {
         edge.cors.write(origin.as_ref(), response.headers_mut());
@@ -210,6 +204,29 @@ pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Fu
     }
     leave_work::<S>();
     response
+}
+
+/// What goes out of an answer, and how many bytes that are when it is not sent as it is made.
+async fn finished(
+    method: &Method,
+    if_none_match: &[HeaderValue],
+    response: Response<Body>,
+) -> (http::Response<Either<Full<Bytes>, Body>>, Option<usize>) {
+    let (mut parts, body) = response.into_parts();
+    if parts.extensions.remove::<Streamed>().is_some() {
+        return match *method {
+            Method::HEAD => (http::Response::from_parts(parts, Either::Left(Full::default())), Some(0)),
+            _ => (http::Response::from_parts(parts, Either::Right(body)), None),
+        };
+    }
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let mut response = http::Response::from_parts(parts, body);
+    headers::etag(method, if_none_match, &mut response);
+    if *method == Method::HEAD {
+        *response.body_mut() = Bytes::new();
+    }
+    let bytes = response.body().len();
+    (response.map(|body| Either::Left(Full::new(body))), Some(bytes))
 }
 
 /// Where a request comes from.
@@ -236,13 +253,15 @@ async fn answer<S: Service>(request: Request, from: &From) -> (Response<Body>, O
         let refusal = Error::NotFound(format!("route {} {path}", request.method()).into());
         return (refusal.into_response(), None);
     }
-    let (budget, refusal) = match &instance.limits {
-        Some((database, limits)) if !from.internal => {
-            let client = client_address::counted_as(from.client);
-            let counted = limits.count(database, &client, S::SIGN_IN.contains(&path)).await;
-            (Some(counted.0), counted.1.err())
-        }
-        _ => (None, None),
+    let (budget, refusal) = if from.internal {
+        (None, None)
+    } else {
+        let client = client_address::counted_as(from.client);
+        let (budget, counted) = match S::PROBES.contains(&path) {
+            true => (instance.limits.budget(&client), Ok(())),
+            false => instance.limits.count(&client, S::SIGN_IN.contains(&path)).await,
+        };
+        (Some(budget), counted.err())
     };
     let refusal = refusal.or_else(|| head::check(request.uri(), request.headers()).err());
     let (mut response, route) = match refusal {
@@ -290,9 +309,8 @@ fn leave_work<S: Service>() {
     }
     if Timestamp::now().0 >= instance.next_tick.get() {
         spin_sdk::wasip3::spawn(events::trace::scope(Trace::new(), async {
-            if let Err(error) = tick::<S>().await {
-                eprintln!("error: tick of {}: {error}", S::NAME);
-            }
+            // It has told what has failed.
+            _ = tick::<S>().await;
         }));
     }
 }
@@ -306,29 +324,65 @@ impl Drop for Ticking {
     }
 }
 
-/// One bounded round of housekeeping; nothing when one is running in this instance.
-pub(crate) async fn tick<S: Service>() -> Result<()> {
-    let (Some(database), Some(instance)) = (S::DATABASE, started()) else { return Ok(()) };
+/// What has become of a round of housekeeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Round {
+    Done,
+    /// Another one is running in this instance, so there was none.
+    Running,
+}
+
+/// One bounded round of housekeeping, unless one is running in this instance.
+pub(crate) async fn tick<S: Service>() -> Result<Round> {
+    let (Some(database), Some(instance)) = (S::DATABASE, started()) else { return Ok(Round::Done) };
     if instance.ticking.replace(true) {
-        return Ok(());
+        return Ok(Round::Running);
     }
     let ticking = Ticking(instance);
     ticking.0.next_tick.set(Timestamp::now().0 + TICK_INTERVAL);
     let outcome = housekeeping::<S>(database).await;
     drop(ticking);
     after::start(Some(database));
+    outcome.map(|()| Round::Done)
+}
+
+/// All its steps, whatever becomes of each: none must hold up the others.
+async fn housekeeping<S: Service>(database: &'static Database) -> Result<()> {
+    let own = S::tick().await;
+    events::relay_due(database).await;
+    let now = Timestamp::now();
+    let steps = [
+        ("its own work", own),
+        ("old events", events::prune(database, now).await.map_err(Error::from)),
+        ("old idempotency keys", idempotency::prune(database, now).await),
+        ("old windows of rate limits", rate_limit::prune(database, now).await),
+        ("the audit log", audit::prune(database, now).await),
+        ("the sums of metrics", metrics::compact(database, now).await),
+    ];
+    first_failure(S::NAME, steps)
+}
+
+/// Tells of each step that has failed, and returns the first.
+fn first_failure(service: &str, steps: impl IntoIterator<Item = (&'static str, Result<()>)>) -> Result<()> {
+    let mut outcome = Ok(());
+    for (step, done) in steps {
+        if let Err(error) = done {
+            eprintln!("error: tick of {service}: {step}: {error}");
+            outcome = outcome.and(Err(error));
+        }
+    }
     outcome
 }
 
-async fn housekeeping<S: Service>(database: &'static Database) -> Result<()> {
-    let done = S::tick().await;
-    // What the service could not do must not hold up what others wait for.
-    events::relay_due(database).await;
-    let now = Timestamp::now();
-    events::prune(database, now).await?;
-    idempotency::prune(database, now).await?;
-    rate_limit::prune(database, now).await?;
-    audit::prune(database, now).await?;
-    metrics::compact(database, now).await?;
-    done
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_of_a_round_is_its_outcome() {
+        let failure = |of: &str| Err(Error::Internal(of.to_owned()));
+        assert_eq!(first_failure("x", [("a", Ok(())), ("b", Ok(()))]), Ok(()));
+        let steps = [("a", Ok(())), ("b", failure("b")), ("c", Ok(())), ("d", failure("d"))];
+        assert_eq!(first_failure("x", steps), failure("b"));
+    }
 }

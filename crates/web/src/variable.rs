@@ -28,11 +28,11 @@ thread_local! {
     static ASK_AGAIN_AT: Cell<Timestamp> = const { Cell::new(Timestamp(0)) };
 }
 
-/// The variable's value, or `None` when it is undefined or empty.
+/// The variable's value without white space around it, or `None` when it is undefined or empty: what comes out of a file
+/// ends in a newline.
 pub async fn get(name: &str) -> Result<Option<String>> {
     match variables::get(name).await {
-        Ok(value) if value.trim().is_empty() => Ok(None),
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty())),
         Err(Native::Undefined(_)) => Ok(None),
         Err(error) => Err(Error::Internal(format!("variable {name}: {error}"))),
     }
@@ -42,9 +42,7 @@ pub async fn get(name: &str) -> Result<Option<String>> {
 pub async fn parsed<T: FromStr>(name: &str, default: T) -> Result<T> {
     match get(name).await? {
         None => Ok(default),
-        Some(text) => {
-            text.trim().parse().map_err(|_| Error::Internal(format!("variable {name}: `{text}` is not valid")))
-        }
+        Some(text) => text.parse().map_err(|_| Error::Internal(format!("variable {name}: `{text}` is not valid"))),
     }
 }
 
@@ -52,24 +50,27 @@ pub async fn parsed<T: FromStr>(name: &str, default: T) -> Result<T> {
 /// profile that the variable `profile` names. Without either it is an error that names both: a service does not run with
 /// limits that nobody has set. For [`Service::start`](crate::Service::start); asks config once in an instance.
 pub async fn limit<T: FromStr>(service: &'static str, name: &str) -> Result<T> {
-    let (text, source) = match get(name).await? {
-        Some(text) => (text, "variable"),
-        None => (configured(service, name).await?, "configured value"),
-    };
-    text.trim().parse().map_err(|_| Error::Internal(format!("{source} {name} of {service}: `{text}` is not valid")))
+    if let Some(limit) = optional_limit(service, name).await? {
+        return Ok(limit);
+    }
+    let profile = &configuration(service).await?.profile;
+    Err(Error::Internal(format!(
+        "neither the variable {name} nor the configuration of {service} (profile `{profile}`) says what {name} is"
+    )))
 }
 
-async fn configured(service: &'static str, name: &str) -> Result<String> {
-    let known = configuration(service).await?;
-    let Configuration { profile, config } = &*known;
-    match config.get(name) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Number(number)) => Ok(number.to_string()),
-        Some(Value::Bool(truth)) => Ok(truth.to_string()),
-        _ => Err(Error::Internal(format!(
-            "neither the variable {name} nor the configuration of {service} (profile `{profile}`) says what {name} is"
-        ))),
-    }
+/// Like [`limit`], for one that nobody must set.
+pub(crate) async fn optional_limit<T: FromStr>(service: &'static str, name: &str) -> Result<Option<T>> {
+    let (text, source) = match get(name).await? {
+        Some(text) => (text, "variable"),
+        None => match configuration(service).await?.config.get(name) {
+            Some(Value::String(text)) => (text.clone(), "configured value"),
+            Some(value) => (value.to_string(), "configured value"),
+            None => return Ok(None),
+        },
+    };
+    let limit = text.trim().parse();
+    limit.map(Some).map_err(|_| Error::Internal(format!("{source} {name} of {service}: `{text}` is not valid")))
 }
 
 async fn configuration(service: &'static str) -> Result<Rc<Configuration>> {

@@ -127,7 +127,7 @@ async fn busy(variables: &[(&str, &str)], script: Option<std::sync::Arc<Script>>
     let mut options = script.map_or_else(ShopOptions::default, ShopOptions::controlled);
     options.variables = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     options.config = files(&[
-        ("accounts-busy.toml", "rate_limit_max = 100000"),
+        ("accounts-busy.toml", "rate_limit_max = 100000\nauth_rate_limit_max = 77"),
         ("catalog-busy.toml", "rate_limit_max = 5000"),
         ("orders-busy.toml", "rate_limit_max = 100000\norder_timeout_ms = 5000\ntax_percent = \"20\""),
         ("carts-busy.toml", "order_timeout_ms = 5000"),
@@ -145,6 +145,9 @@ async fn limit(shop: &Shop, path: &str) -> i64 {
 async fn services_take_their_limits_from_their_profile() {
     let shop = busy(&[], None).await;
     assert_eq!(limit(&shop, "/api/v1/products").await, 5000);
+    let sign_in = shop.post("/api/v1/auth/refresh", &json!({ "refreshToken": "made up" })).await;
+    assert_eq!((sign_in.status.as_u16(), sign_in.header("x-ratelimit-limit")), (401, Some("77")));
+    assert_eq!(shop.get("/api/v1/auth/me").await.header("x-ratelimit-limit"), Some("100000"));
     let unknown = shop.get("/api/v1/inventory/check?productId=1&quantity=1").await;
     assert_eq!((unknown.status.as_u16(), unknown.header("x-ratelimit-limit")), (404, Some("120")));
     let ann = shop.customer("ann").await;

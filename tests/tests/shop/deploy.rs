@@ -5,13 +5,16 @@ mod kinds;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    future::IntoFuture,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use bodega_host::{Phase, Verdict};
+use bodega_host::{HostCall, Phase, Verdict};
+use futures::future::join_all;
 use k8s_openapi::api::{batch::v1::CronJob, core::v1::PersistentVolumeClaim};
+use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench};
@@ -308,8 +311,61 @@ async fn a_tick_says_which_service_has_not_done_its_round() {
     });
     let rounds = shop.post("/tick", &json!({})).bearer(TOKEN).await.expect(503);
     let failed: Vec<_> =
-        rounds["services"].as_object().unwrap().iter().filter(|(_, round)| **round != "done").collect();
-    assert_eq!(failed, [(&"carts".to_owned(), &json!("failed"))]);
+        rounds["services"].as_object().unwrap().iter().filter(|(_, round)| **round == "failed").collect();
+    assert_eq!(failed, [(&"carts".to_owned(), &json!("failed"))], "{rounds}");
     script.clear();
     shop.post("/tick", &json!({})).bearer(TOKEN).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tick_says_where_one_is_running_already() {
+    needs_bench!("it holds up a delivery");
+    let script = Script::new();
+    let variables = BTreeMap::from([("tick_token".into(), TOKEN.into())]);
+    let shop = Shop::start(ShopOptions { variables, ..ShopOptions::controlled(script.clone()) }).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(1.0, 5).await;
+    let to_inventory = |call: &HostCall<'_>| call.phase == Phase::Before && is_delivery(call, "inventory");
+    script.rule(move |call| if to_inventory(call) { Verdict::Fail("gone".into()) } else { Verdict::Proceed });
+    shop.place(&ann, mug, 1, None).await;
+    let failed = "SELECT count(*) FROM deliveries WHERE subscriber = 'inventory' AND attempts > 0";
+    eventually(Duration::from_secs(20), "it has not arrived", async || shop.value("orders", failed) == 1).await;
+    script.rule(move |call| match to_inventory(call) {
+        true => Verdict::Delay(Duration::from_secs(2)),
+        false => Verdict::Proceed,
+    });
+    shop.clock.advance(Duration::from_secs(60));
+    let ticks = (0..4).map(|_| shop.post("/tick", &json!({})).bearer(TOKEN).into_future());
+    let rounds: Vec<_> = join_all(ticks).await.into_iter().map(|answer| answer.expect(200)).collect();
+    let running = rounds.iter().filter(|rounds| rounds["services"]["orders"] == "running").count();
+    assert!(running > 0, "one is as long as the delivery: {rounds:?}");
+    script.clear();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_of_housekeeping_that_fails_holds_up_no_other() {
+    needs_bench!("it makes statements fail");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    script.rule(|call| match call.phase {
+        Phase::Before if call.detail.starts_with("SELECT 1 FROM outbox WHERE created_at") => {
+            Verdict::Fail("disk I/O error".into())
+        }
+        _ => Verdict::Proceed,
+    });
+    script.record();
+    eventually(Duration::from_secs(20), "the tick says so", async || {
+        shop.internal("catalog", Method::POST, "/internal/tick", None).await.status == 500
+    })
+    .await;
+    let seen = script.recorded();
+    for step in ["FROM idempotency_keys", "FROM rate_limits", "FROM audit_log", "FROM request_counts"] {
+        let done = seen.iter().any(|seen| seen.component == "catalog" && seen.detail.contains(step));
+        assert!(done, "{step}: {seen:?}");
+    }
+    script.clear();
+    eventually(Duration::from_secs(20), "all is well again", async || {
+        shop.internal("catalog", Method::POST, "/internal/tick", None).await.status == 204
+    })
+    .await;
 }

@@ -4,14 +4,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::IntoFuture,
     net::IpAddr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use bodega_host::Verdict;
+use bodega_host::{Phase, Verdict};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop_tests::{Answer, Call, Script, Shop, ShopOptions, eventually, needs_bench};
+
+use crate::support::assert_problem;
 
 const LOGIN: &str = "/api/v1/auth/login";
 const REFRESH: &str = "/api/v1/auth/refresh";
@@ -140,6 +142,8 @@ async fn whatever_the_answer_a_page_of_the_shop_can_read_it() {
         "sqlite" => Verdict::Fail("broken".into()),
         _ => Verdict::Proceed,
     });
+    // What was well is said to be so for a second.
+    shop.clock.advance(Duration::from_secs(1));
     for path in broken {
         let answer = shop.get(path).header("origin", PAGE).await;
         assert!(answer.status.is_server_error(), "{}", answer.text);
@@ -219,14 +223,133 @@ async fn of_a_crowd_no_more_pass_than_the_window_has_however_many_instances_serv
         let crowd = (0..400).map(|_| shop.get(PRODUCTS).into_future());
         let answers = join_all(crowd).await;
         let passed = answers.iter().filter(|answer| answer.status == 200).count();
-        // What an instance holds when it ends is lost: a lot is a sixteenth of what was left.
-        assert!((1..=200).contains(&passed), "{passed} passed");
+        assert_eq!(passed, 200, "no more than there are, and no fewer");
         assert!(answers.iter().all(|answer| answer.status == 200 || answer.status == 429));
         let more = join_all((0..30).map(|_| shop.get(PRODUCTS).into_future())).await;
-        let passed_later = more.iter().filter(|answer| answer.status == 200).count();
-        assert!(passed + passed_later <= 200, "{passed} and {passed_later} passed");
+        assert!(more.iter().all(|answer| answer.status == 429));
         shop.clock.advance(Duration::from_secs(HOUR));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stays_within_the_limit_is_not_refused_however_many_instances_serve_him() {
+    needs_bench!("it moves the clock");
+    // An instance that has been idle for a second is gone, and what it holds with it. Here each ends with its last request.
+    for at_once in [1, 6] {
+        let window = (HOUR * 1000).to_string();
+        let mut options = options(&[("rate_limit_max", "66"), ("rate_limit_window_ms", &window)]);
+        options.max_instance_reuse = Some(at_once);
+        let shop = Shop::start(options).await;
+        shop.clock.advance(Duration::from_secs(HOUR - shop.now().as_secs() % HOUR));
+        for page in 0..66 / at_once {
+            for answer in join_all((0..at_once).map(|_| shop.get(PRODUCTS).into_future())).await {
+                assert_eq!(answer.status, 200, "page {page} of {at_once}: {:?}", limits(&answer));
+            }
+        }
+        assert_eq!(shop.get(PRODUCTS).await.status, 429, "{at_once}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_can_count_the_shop_is_open_but_nobody_signs_in() {
+    needs_bench!("it makes statements fail");
+    let script = Script::new();
+    let shop =
+        Shop::start(ShopOptions { max_instance_reuse: Some(16), ..ShopOptions::controlled(script.clone()) }).await;
+    script.rule(|call| match call.phase {
+        Phase::Before if call.detail.contains("INTO rate_limits") => Verdict::Fail("disk I/O error".into()),
+        _ => Verdict::Proceed,
+    });
+    let made_up = json!({ "refreshToken": "made up" });
+    for answer in join_all((0..12).map(|_| shop.post(REFRESH, &made_up).into_future())).await {
+        assert_problem(&answer, 503, "unavailable", "signing in");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    for answer in join_all((0..40).map(|_| shop.get(PRODUCTS).into_future())).await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    script.clear();
+    assert_problem(&shop.post(REFRESH, &made_up).await, 401, "unauthenticated", "it counts again");
+}
+
+#[tokio::test]
+async fn who_has_no_database_counts_in_memory_and_probes_are_never_too_many() {
+    needs_bench!("it moves the clock");
+    let shop = limited(&[("rate_limit_max", "3")]).await;
+    let end = (shop.now().as_secs() / HOUR + 1) * HOUR;
+    for (path, status) in [("/metrics", 200), ("/api/config/services", 401), ("/api/v1/admin/audit", 401)] {
+        let first = shop.get(path).await;
+        assert_eq!((first.status.as_u16(), limits(&first)[0], limits(&first)[2]), (status, 3, end), "{path}");
+        // Each of their instances begins anew; one that is used does not end.
+        eventually(Duration::from_secs(20), "it is too many", async || {
+            let answer = shop.get(path).await;
+            let refused = answer.status == 429;
+            assert_eq!(limits(&answer)[2], end, "{path}");
+            assert!(refused || answer.status == status, "{path}: {}", answer.text);
+            assert!(!refused || limits(&answer)[1] == 0 && answer.header("retry-after").is_some(), "{path}");
+            refused
+        })
+        .await;
+    }
+    for path in ["/health", "/readyz", "/livez", "/health/"] {
+        for _ in 0..5 {
+            let answer = shop.get(path).await;
+            assert_eq!((answer.status.as_u16(), limits(&answer)[0]), (200, 3), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn however_often_health_is_asked_the_services_are_asked_once_a_second() {
+    needs_bench!("it looks at calls of components");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let began = Instant::now();
+    script.record();
+    for _ in 0..5 {
+        for answer in join_all((0..12).map(|_| shop.get("/health").into_future())).await {
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+    }
+    let seen = script.recorded();
+    let asked =
+        seen.iter().filter(|call| call.component == "gateway" && call.detail.ends_with("/internal/health")).count();
+    let instances: BTreeSet<_> =
+        seen.iter().filter(|call| call.component == "gateway").map(|call| call.instance).collect();
+    // Eight services, and a second that began before.
+    let most = 8 * instances.len() * (usize::try_from(began.elapsed().as_secs()).unwrap() + 2);
+    assert!(asked <= most, "{asked} questions of {} instances", instances.len());
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_is_without_the_body() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let mug = shop.product(5.0, 1).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for path in [PRODUCTS.to_owned(), format!("{PRODUCTS}/{mug}"), "/docs/page.js".to_owned()] {
+        let whole = shop.get(path.as_str()).await;
+        let tag = whole.header("etag").unwrap().to_owned();
+        let head = shop.request(Method::HEAD, path.as_str()).await;
+        assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""), "{path}");
+        for name in ["etag", "content-type", "content-length", "cache-control"] {
+            assert_eq!(head.header(name), whole.header(name), "{path}: {name}");
+        }
+        for method in [Method::GET, Method::HEAD] {
+            for lines in [["\"a\"", tag.as_str()], [tag.as_str(), "\"a\""]] {
+                let mut request = client.request(method.clone(), format!("{}{path}", shop.url()));
+                for line in lines {
+                    request = request.header("if-none-match", line);
+                }
+                let answer = request.send().await.unwrap();
+                assert_eq!(answer.status(), 304, "{method} {path} {lines:?}");
+                assert_eq!(answer.bytes().await.unwrap().len(), 0, "{method} {path}");
+            }
+            let other = shop.request(method.clone(), path.as_str()).header("if-none-match", "\"a\"").await;
+            assert_eq!(other.status, 200, "{method} {path}");
+        }
+    }
+    assert_eq!(shop.request(Method::HEAD, "/nowhere").await.status, 404);
+    assert_eq!(shop.request(Method::HEAD, LOGIN).await.status, 405);
 }
 
 #[tokio::test(flavor = "multi_thread")]

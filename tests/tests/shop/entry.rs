@@ -52,6 +52,7 @@ async fn the_process_is_alive_also_when_it_is_not_ready() {
     let asked = script.recorded();
     assert!(!asked.iter().any(|call| call.component == "gateway" && call.interface == "http"), "{asked:?}");
 
+    shop.clock.advance(Duration::from_secs(1));
     let began = Instant::now();
     let ready = shop.get("/readyz").await;
     assert_eq!((ready.status.as_u16(), ready.header("cache-control")), (503, Some("no-store")));

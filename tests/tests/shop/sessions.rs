@@ -251,6 +251,6 @@ async fn a_session_that_has_expired_goes_with_all_its_refresh_tokens() {
     let count = |table: &str| shop.value("accounts", &format!("SELECT count(*) FROM {table}"));
     assert_eq!(count("refresh_tokens"), 1202);
     shop.clock.advance(Duration::from_secs(366 * 24 * 60 * 60));
-    shop.internal("accounts", reqwest::Method::POST, "/internal/tick", None).await.expect(204);
+    shop.tick("accounts").await;
     assert_eq!((count("sessions"), count("refresh_tokens")), (json!(0), json!(0)));
 }
