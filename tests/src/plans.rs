@@ -38,6 +38,12 @@ const FINE: &[Fine] = &[
     ),
     fine(
         "",
+        "WITH first AS (SELECT d.id, d.subscriber, d.subject, d.due_at FROM deliveries d",
+        "USE TEMP B-TREE FOR LAST 2 TERMS OF ORDER BY",
+        "what is right behind those 64: 16 of each at most",
+    ),
+    fine(
+        "",
         "FROM audit_log WHERE TRUE ORDER BY at DESC, id DESC LIMIT ",
         "SCAN audit_log USING INDEX audit_log_by_time",
         "it passes nothing over: a page from the end of the index",
