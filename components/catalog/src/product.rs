@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 pub(crate) use filter::{Facet, Filter, Order, Place};
 pub(crate) use images::Images;
 pub(crate) use metadata::Metadata;
-pub(crate) use search::Search;
+pub(crate) use search::{Expression, Search};
 
 use crate::text::{line, present, text, trimmed};
 

@@ -77,7 +77,7 @@ fn price_statement(filter: &Filter) -> (String, Vec<Value>) {
 
 pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Value>) {
     let search = filter.search().map(|search| search.all());
-    let browses = Lead::of(filter, search.as_deref()).is_none();
+    let browses = Lead::of(filter, search.as_ref()).is_none();
     if browses && *facet == Facet::Price {
         return price_statement(filter);
     }
@@ -97,7 +97,7 @@ pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Va
     let mut statement = Statement::new(format!("{outer}(SELECT {value} AS value FROM "));
     // Within a range of prices those stand together that are the cheapest.
     let order = if browses && has_prices(filter) { Order::Cheapest } else { Order::Newest };
-    let key = narrow(&mut statement, filter, order, search.as_deref(), None);
+    let key = narrow(&mut statement, filter, order, search.as_ref(), None);
     statement.and(&format!(" ORDER BY {} LIMIT ", ordered(order, &key)), MOST_MATCHES, ") f");
     if let Facet::Metadata(path) = facet {
         let join = " CROSS JOIN product_metadata m INDEXED BY product_metadata_of_product ON m.product_id = f.value \

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use store::{Database, Row, Value};
 use web::Result;
 
-use crate::product::{Filter, Order, Place, Search};
+use crate::product::{Expression, Filter, Order, Place, Search};
 
 /// Where products are sorted, counted or passed over one by one, so many are looked at, the newest, and not all of them.
 pub(super) const MOST_MATCHES: u32 = 10_000;
@@ -57,7 +57,7 @@ pub(crate) async fn page(
         let statement = if may_be_far_apart(filter, order) && are_few(database, filter).await? {
             sorted_statement(filter, order, after, count)
         } else {
-            statement(filter, order, search.as_deref(), after, count)
+            statement(filter, order, search.as_ref(), after, count)
         };
         return read(database, statement, 0).await;
     };
@@ -117,7 +117,7 @@ pub(super) fn ordered(order: Order, key: &str) -> String {
 pub(super) fn statement(
     filter: &Filter,
     order: Order,
-    search: Option<&str>,
+    search: Option<&Expression>,
     after: Option<&Place>,
     count: u32,
 ) -> (String, Vec<Value>) {
@@ -134,7 +134,7 @@ pub(super) fn may_be_far_apart(filter: &Filter, order: Order) -> bool {
         Order::Name | Order::NameBackwards => has_prices(filter) || filter.in_stock.is_some(),
         Order::Cheapest | Order::Dearest | Order::Relevance => false,
     };
-    unknown && Lead::of(filter, filter.search().map(|_| "")).is_none()
+    unknown && filter.search().is_none() && Lead::of(filter, None).is_none()
 }
 
 pub(super) fn has_prices(filter: &Filter) -> bool {
@@ -172,14 +172,14 @@ pub(super) fn sorted_statement(
 
 /// What leads to the products of a list, in a table of its own.
 pub(super) enum Lead<'a> {
-    Search(&'a str),
+    Search(&'a Expression),
     Metadata(&'a str, String),
     Category(i64),
     Supplier(i64),
 }
 
 impl<'a> Lead<'a> {
-    pub(super) fn of(filter: &'a Filter, search: Option<&'a str>) -> Option<Self> {
+    pub(super) fn of(filter: &'a Filter, search: Option<&'a Expression>) -> Option<Self> {
         if let Some(search) = search {
             return Some(Lead::Search(search));
         }
@@ -212,7 +212,7 @@ impl<'a> Lead<'a> {
     /// The table, and its column with the product's id.
     fn table(&self) -> (&'static str, &'static str) {
         match self {
-            Lead::Search(_) => ("product_search", "rowid"),
+            Lead::Search(search) => (search.table, "rowid"),
             Lead::Metadata(..) => ("product_metadata", "product_id"),
             Lead::Category(_) => ("category_products", "product_id"),
             Lead::Supplier(_) => ("products", "id"),
@@ -222,7 +222,9 @@ impl<'a> Lead<'a> {
     /// Appends what selects its rows of the table called `alias`.
     fn select(&self, statement: &mut Statement, alias: &str) {
         match self {
-            Lead::Search(search) => statement.and(&format!("{alias}.product_search MATCH "), *search, ""),
+            Lead::Search(search) => {
+                statement.and(&format!("{alias}.{} MATCH ", search.table), search.words.as_str(), "");
+            }
             Lead::Metadata(path, value) => {
                 statement.and(&format!("{alias}.path = "), *path, "");
                 statement.and(&format!(" AND {alias}.value = "), value.as_str(), "");
@@ -246,7 +248,7 @@ pub(super) fn narrow(
     statement: &mut Statement,
     filter: &Filter,
     order: Order,
-    search: Option<&str>,
+    search: Option<&Expression>,
     after: Option<&Place>,
 ) -> String {
     let Some(lead) = Lead::of(filter, search) else {
@@ -296,6 +298,12 @@ fn following(
     let index = if matches!(lead, Lead::Supplier(_)) { " INDEXED BY products_of_supplier" } else { "" };
     statement.sql.push_str(&format!("{table} d{index} CROSS JOIN products p ON p.id = {key} WHERE "));
     lead.select(statement, "d");
+    // Read once for the page: few, or the pages before this one have been full of them.
+    if let Lead::Search(Expression { without: Some(without), .. }) = lead {
+        let names = Expression::NAMES;
+        let before = format!(" AND {key} NOT IN (SELECT n.rowid FROM {names} n WHERE n.{names} MATCH ");
+        statement.and(&before, without.as_str(), ")");
+    }
     statement.and(" AND p.status = ", filter.status().as_str(), " AND p.deleted_at IS NULL");
     let before = if let (Order::Newest, Some(Place::Newest(id))) = (order, after) { Some(id.0) } else { None };
     if let Some(before) = before {

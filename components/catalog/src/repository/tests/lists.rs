@@ -24,7 +24,7 @@ fn listed(database: &Connection, filter: &Filter, after: Option<&Place>, count: 
     let search = filter.search();
     if order != Order::Relevance {
         let search = search.map(|search| search.all());
-        let (sql, params) = statement(filter, order, search.as_deref(), after, count);
+        let (sql, params) = statement(filter, order, search.as_ref(), after, count);
         return ids(database, &sql, params);
     }
     (0..Search::TIERS)
@@ -167,7 +167,7 @@ fn what_leads_to_products_is_read_newest_first_and_only_so_far() {
             let filter = filter(&format!("{query}{more}&sort=newest"));
             for after in [None, Some(Place::Newest(ProductId(7)))] {
                 let search = filter.search().map(|search| search.all());
-                let (sql, params) = statement(&filter, Order::Newest, search.as_deref(), after.as_ref(), 21);
+                let (sql, params) = statement(&filter, Order::Newest, search.as_ref(), after.as_ref(), 21);
                 let plan = plan(&database, &sql, params).join("; ");
                 let scans = plan.matches("SCAN").count();
                 let leads = plan.matches("VIRTUAL TABLE INDEX").count();
@@ -213,8 +213,11 @@ fn searches_follow_the_words() {
     assert_eq!((found("q=chair"), found("q=chair&status=draft")), (vec![], vec![3]));
     run(&database, DELETE, params!["archived", 1i64, 3i64]);
     assert_eq!((found("q=chair"), found("q=chair&status=archived")), (vec![], vec![]));
-    let left: i64 = database.query_row("SELECT count(*) FROM product_search", [], |row| row.get(0)).unwrap();
-    assert_eq!(left, 2);
+    for index in ["product_search", "product_names"] {
+        let count = format!("SELECT count(*) FROM {index}");
+        let left: i64 = database.query_row(&count, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 2, "{index}");
+    }
 }
 
 #[test]
@@ -235,8 +238,9 @@ fn the_best_fit_comes_first() {
     add(5, "Chair", "", "lamp");
     add(6, "Lampion", "Not a lamp.", "F");
     add(7, "Ladder", "", "G");
-    assert_eq!(listed(&database, &filter("q=lamp"), None, 100), [5, 4, 1, 6, 2, 3]);
-    assert_eq!(listed(&database, &filter("q=lamp&sort=newest"), None, 100), [6, 5, 4, 3, 2, 1]);
+    add(8, "Bench", "Lampwork.", "H");
+    assert_eq!(listed(&database, &filter("q=lamp"), None, 100), [5, 4, 1, 6, 2, 3, 8]);
+    assert_eq!(listed(&database, &filter("q=lamp&sort=newest"), None, 100), [8, 6, 5, 4, 3, 2, 1]);
 }
 
 #[test]
@@ -377,7 +381,7 @@ proptest! {
         let search = Search::new(&q, None);
         if !search.finds_nothing() {
             let database = database();
-            for expression in [search.all(), search.tier(0), search.tier(1), search.tier(2)] {
+            for expression in (0..Search::TIERS).map(|tier| search.tier(tier)).chain([search.all()]) {
                 let (sql, params) = statement(&filter("q=x"), Order::Newest, Some(&expression), None, 5);
                 ids(&database, &sql, params);
             }
