@@ -6,6 +6,7 @@ mod counts;
 mod facts;
 mod load;
 mod run;
+mod scale;
 mod seed;
 mod server;
 mod table;
@@ -33,6 +34,8 @@ enum Command {
         #[arg(long)]
         statements: bool,
     },
+    /// Compare a shop with few products, accounts and orders with one that has many, request by request.
+    Scale(scale::Sizes),
 }
 
 #[derive(clap::Args)]
@@ -67,6 +70,9 @@ fn main() -> Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(counts::print(statements))?;
             Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Scale(sizes)) => {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(scale::compare(&sizes))
         }
         // One thread: the generator must not take more than it needs of what the server could have.
         None => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run::all(&plan)),

@@ -17,8 +17,11 @@ use crate::server::Server;
 use crate::table::{Row, aim};
 use crate::{Plan, books, facts, load, seed, server, table};
 
+/// The directory of the shop's state.
+const DATA: &str = "data";
 /// What tells the time of the first answer: a page of products, so a component and its database are up.
 const FIRST: &str = "/api/v1/products?limit=20";
+const LOG: &str = "shop.log";
 /// Warm starts, of which the median is printed.
 const STARTS: usize = 5;
 /// Requests that a warm-up leaves unanswered are over after this.
@@ -35,7 +38,7 @@ pub(crate) async fn all(plan: &Plan) -> Result<ExitCode> {
     facts::print(run.directory.path())?;
     facts::print_sizes(&run.manifest)?;
     let start = run.starts().await?;
-    let mut shop = run.start_shop("cache").await?;
+    let mut shop = run.start_shop(DATA, "cache").await?;
     let mut hello = run.start_hello().await?;
     let idle = shop.usage();
     eprintln!("Filling the shop with {} products", plan.products);
@@ -100,51 +103,58 @@ async fn reads(plan: &Plan, hello: &mut Server, shop: &mut Server, seeded: &Seed
 }
 
 /// Directories and programs of one run.
-struct Run {
+pub(crate) struct Run {
     host: PathBuf,
     manifest: PathBuf,
     directory: tempfile::TempDir,
 }
 
 impl Run {
-    fn prepare() -> Result<Self> {
+    pub(crate) fn prepare() -> Result<Self> {
         let host = server::build()?;
         let root = server::workspace()?;
         // On the disk that the shop would be on, which the directory for temporary files need not be.
         let target = root.join("target");
         let directory = tempfile::Builder::new().prefix("bench-").tempdir_in(target)?;
-        fs::create_dir(directory.path().join("data"))?;
-        let config = runtime_config(&root.join("runtime-config.toml"), &directory.path().join("data"))?;
-        fs::write(directory.path().join("runtime-config.toml"), config)?;
         Ok(Self { host, manifest: root.join("spin.toml"), directory })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    async fn start_shop(&self, cache: &str) -> Result<Server> {
+    /// Leaves the directory where it is.
+    pub(crate) fn keep(self) -> PathBuf {
+        self.directory.keep()
+    }
+
+    /// Starts a shop whose state is the directory `data` of this run, empty at first.
+    pub(crate) async fn start_shop(&self, data: &str, cache: &str) -> Result<Server> {
+        fs::create_dir_all(self.path(data))?;
+        let root = self.manifest.parent().context("the manifest is nowhere")?;
+        let config = self.path(&format!("{data}.toml"));
+        fs::write(&config, runtime_config(&root.join("runtime-config.toml"), &self.path(data))?)?;
         let path = |name: &str| self.path(name).display().to_string();
         let variables = [
             "rate_limit_max=4000000000".into(),
             format!("admin_email={}", seed::ADMIN.0),
             format!("admin_password={}", seed::ADMIN.1),
         ];
-        let mut arguments = vec!["--runtime-config-file".into(), path("runtime-config.toml")];
-        arguments.extend(["--state-dir".into(), path("data"), "--cache-dir".into(), path(cache)]);
+        let mut arguments = vec!["--runtime-config-file".into(), config.display().to_string()];
+        arguments.extend(["--state-dir".into(), path(data), "--cache-dir".into(), path(cache)]);
         arguments.extend(variables.into_iter().flat_map(|variable| ["--variable".into(), variable]));
-        Server::start(&self.host, &self.manifest, arguments, &self.path("shop.log"), FIRST).await
+        Server::start(&self.host, &self.manifest, arguments, &self.path(LOG), FIRST).await
     }
 
     /// How long until the first answer: with nothing there, and the median of those with a cache and data.
     async fn starts(&self) -> Result<(Duration, Duration)> {
         eprintln!("Starting without a cache");
-        let shop = self.start_shop("cache").await?;
+        let shop = self.start_shop(DATA, "cache").await?;
         let cold = shop.first_answer;
         shop.stop().await?;
         let mut warm = Vec::new();
         for _ in 0..STARTS {
-            let shop = self.start_shop("cache").await?;
+            let shop = self.start_shop(DATA, "cache").await?;
             warm.push(shop.first_answer);
             shop.stop().await?;
         }
@@ -159,7 +169,7 @@ impl Run {
             println!("No errors: every order is paid, and the stock is what it was less what was sold.");
             return Ok(ExitCode::SUCCESS);
         }
-        let log = fs::read_to_string(self.path("shop.log"))?;
+        let log = fs::read_to_string(self.path(LOG))?;
         let lines: Vec<_> = log.lines().collect();
         println!("The shop's last words:\n{}", lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n"));
         Ok(ExitCode::FAILURE)

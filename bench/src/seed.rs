@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::connection::{Connection, Token};
 
 pub(crate) const ADMIN: (&str, &str) = ("admin@example.com", "a load of good measure");
-const PASSWORD: &str = "a customer of good measure";
+pub(crate) const PASSWORD: &str = "a customer of good measure";
 /// Pieces of each product: more than anybody buys here.
 pub(crate) const STOCK: i64 = 1_000_000;
 /// Connections that products are loaded by.

@@ -49,9 +49,14 @@ impl Data {
         connection.execute_batch(sql).unwrap();
     }
 
+    /// Where a database is, or a key-value store.
+    pub(crate) fn store(&self, label: &str, database: bool) -> PathBuf {
+        if database { file(&self.root, label) } else { self.root.join(format!("key_value_store/{label}.db")) }
+    }
+
     /// Keys and JSON values of a key-value store.
     pub(crate) fn entries(&self, store: &str) -> Vec<(String, Value)> {
-        let path = self.root.join(format!("key_value_store/{store}.db"));
+        let path = self.store(store, false);
         let Some(connection) = Self::open(&path, OpenFlags::SQLITE_OPEN_READ_ONLY) else { return Vec::new() };
         // The table of Spin's own store; our host keeps the same.
         let rows = rows(&connection, "SELECT key, CAST(value AS TEXT) FROM spin_key_value ORDER BY key").unwrap();

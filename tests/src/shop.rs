@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -270,6 +271,11 @@ impl Shop {
     /// Changes the database of a service behind its back: to see that an audit notices.
     pub fn tamper(&self, service: &str, sql: &str) {
         self.data.tamper(service, sql);
+    }
+
+    /// Where the database of a service is, or the key-value store with that label.
+    pub fn store(&self, label: &str) -> PathBuf {
+        self.data.store(label, self.manifest.databases.iter().any(|database| database == label))
     }
 
     /// What the payment provider has in its books: `charge/<key>` and `refund/<key>`.

@@ -60,6 +60,7 @@ mod refund_requests;
 mod reset;
 mod reversals;
 mod roles;
+mod scale;
 mod search;
 mod sessions;
 mod slow_charges;
