@@ -235,7 +235,7 @@ struct QuoteRequest<'a> {
 
 /// A user's cart, for the user and for admins; 404 for everybody else.
 pub(crate) async fn of_user(caller: &Caller, user_id: UserId) -> Result<CartView> {
-    if user_id.0 < 1 || !caller.may_see(user_id) {
+    if !user_id.is_possible() || !caller.may_see(user_id) {
         return Err(NOT_FOUND);
     }
     view(find(&Owner::User(user_id)).await?, Offers::default()).await

@@ -11,6 +11,11 @@ macro_rules! id {
         #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
         pub struct $name(pub i64);
 
+        impl $name {
+            /// Whether anything can have it.
+            pub const fn is_possible(self) -> bool { self.0 >= 1 && self.0 <= 9_007_199_254_740_991 }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { self.0.fmt(f) }
         }

@@ -81,20 +81,8 @@ async fn every_answer_is_json_with_the_headers_that_all_have() {
             assert_eq!(answer.header(name), Some(value), "{what}");
         }
         assert_eq!(answer.header("x-request-id").map(str::len), Some(32), "{what}");
-        let from_gateway = [
-            "/health",
-            "/",
-            "/nowhere",
-            "/api/v1",
-            "/api/v1/nowhere",
-            "/api/v2/products",
-            "/API/v1/products",
-            "/api/v1/productsandmore",
-        ]
-        .contains(&path);
         for name in LIMITS {
-            let number = answer.header(name).map(|value| value.parse::<u64>().unwrap());
-            assert_eq!(number.is_some(), !from_gateway, "{what}: {name}");
+            assert!(answer.header(name).is_some_and(|value| value.parse::<u64>().is_ok()), "{what}: {name}");
         }
         if status == 200 {
             assert_eq!(answer.header("content-type"), Some("application/json"), "{what}");
