@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod abuse;
+mod access_log;
 mod accounts;
 mod addresses;
 mod admin;
@@ -57,6 +58,7 @@ mod races;
 mod raw;
 mod readme;
 mod refund_requests;
+mod request_counts;
 mod reset;
 mod reversals;
 mod roles;
