@@ -342,8 +342,16 @@ async fn a_mail_that_kills_whoever_sends_it_ends_and_so_does_one_whose_key_is_fo
         Verdict::Kill
     });
     world.place().await;
+    // One after the other: time goes on when whoever has begun it is dead.
+    let killed = async |times: usize| {
+        let ended = async || kills.load(Ordering::SeqCst) >= times || world.last().0 == "failed";
+        eventually(PATIENCE, &format!("{times} are killed, or it is given up"), ended).await;
+    };
+    killed(1).await;
     let over = async || {
+        let before = kills.load(Ordering::SeqCst);
         world.jump().await;
+        killed(before + 1).await;
         world.last().0 == "failed"
     };
     eventually(PATIENCE, "it is given up", over).await;
