@@ -106,33 +106,20 @@ fn rows(rows: usize, columns: usize) -> String {
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
+/// The copies that are due and the first of their subject.
+const FIRST: &str = "SELECT d.id, d.subscriber, d.subject, d.due_at FROM deliveries d \
+     WHERE d.parked_at IS NULL AND d.due_at <= $1 AND NOT EXISTS (SELECT 1 FROM deliveries e \
+     WHERE e.subscriber = d.subscriber AND e.subject = d.subject AND e.parked_at IS NULL AND e.id < d.id)";
+
 /// Claims up to a round of copies that are due: of each subject the first that waits, and those right behind it, so that
 /// none overtakes another. What it passes over is what is due and must wait for an earlier one of its subject.
 pub(crate) async fn claim(database: &Database, now: Timestamp) -> Result<Vec<Delivery>> {
-    const FIRST: &str = "SELECT d.id, d.subscriber, d.subject, d.due_at FROM deliveries d \
-         WHERE d.parked_at IS NULL AND d.due_at <= $1 AND NOT EXISTS (SELECT 1 FROM deliveries e \
-         WHERE e.subscriber = d.subscriber AND e.subject = d.subject AND e.parked_at IS NULL AND e.id < d.id)";
     // Most of the time there is nothing to do, and finding that out must not take the write lock.
     if database.query_one(&format!("{FIRST} LIMIT 1"), params![now.0]).await?.is_none() {
         return Ok(Vec::new());
     }
-    let claim = format!(
-        "WITH first AS ({FIRST} ORDER BY d.due_at LIMIT {ROUND}) \
-         UPDATE deliveries SET due_at = $1 + {} WHERE id IN (SELECT d.id FROM first JOIN deliveries d \
-         ON d.subscriber = first.subscriber AND d.subject = first.subject AND d.parked_at IS NULL \
-         AND d.id >= first.id AND d.due_at <= $1 \
-         WHERE d.id <= coalesce((SELECT f.id FROM deliveries f WHERE f.subscriber = first.subscriber \
-         AND f.subject = first.subject AND f.parked_at IS NULL AND f.id >= first.id \
-         ORDER BY f.id LIMIT 1 OFFSET {}), d.id) \
-         AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.subscriber = first.subscriber AND e.subject = first.subject \
-         AND e.parked_at IS NULL AND e.id > first.id AND e.id < d.id AND e.due_at > $1) \
-         ORDER BY first.due_at, first.id, d.id LIMIT {ROUND}) \
-         RETURNING id, subscriber, subject, (SELECT envelope FROM outbox WHERE outbox.id = deliveries.outbox_id), attempts",
-        LEASE.as_millis(),
-        OF_ONE_SUBJECT - 1,
-    );
     let mut claimed = database
-        .execute(Durability::Relaxed, &claim, params![now.0])
+        .execute(Durability::Relaxed, &claim_statement(), params![now.0])
         .await?
         .into_iter()
         .map(|mut row| {
@@ -147,6 +134,24 @@ pub(crate) async fn claim(database: &Database, now: Timestamp) -> Result<Vec<Del
         .collect::<Result<Vec<_>>>()?;
     claimed.sort_by_key(|delivery| delivery.id);
     Ok(claimed)
+}
+
+fn claim_statement() -> String {
+    format!(
+        "WITH first AS ({FIRST} ORDER BY d.due_at LIMIT {ROUND}) \
+         UPDATE deliveries SET due_at = $1 + {} WHERE id IN (SELECT d.id FROM first JOIN deliveries d \
+         ON d.subscriber = first.subscriber AND d.subject = first.subject AND d.parked_at IS NULL \
+         AND d.id >= first.id AND d.due_at <= $1 \
+         WHERE d.id <= coalesce((SELECT f.id FROM deliveries f WHERE f.subscriber = first.subscriber \
+         AND f.subject = first.subject AND f.parked_at IS NULL AND f.id >= first.id \
+         ORDER BY f.id LIMIT 1 OFFSET {}), d.id) \
+         AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.subscriber = first.subscriber AND e.subject = first.subject \
+         AND e.parked_at IS NULL AND e.id > first.id AND e.id < d.id AND e.due_at > $1) \
+         ORDER BY first.due_at, first.id, d.id LIMIT {ROUND}) \
+         RETURNING id, subscriber, subject, (SELECT envelope FROM outbox WHERE outbox.id = deliveries.outbox_id), attempts",
+        LEASE.as_millis(),
+        OF_ONE_SUBJECT - 1,
+    )
 }
 
 /// Forgets copies that have arrived. If a power failure undoes it, they are delivered once more and have no effect.
@@ -291,7 +296,48 @@ pub async fn backlog(database: &Database, now: Timestamp) -> Result<Backlog> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use rusqlite::Connection;
+
     use super::*;
+
+    const NOW: i64 = 10;
+
+    fn database(copies: &[(u8, i64, bool)]) -> Connection {
+        let database = Connection::open_in_memory().unwrap();
+        database.execute_batch(include_str!("../../../migrations/common/0001_events.sql")).unwrap();
+        database.execute("INSERT INTO outbox (event_id, envelope, created_at) VALUES ('1', '{}', 0)", []).unwrap();
+        for (subject, due_at, parked) in copies {
+            let insert = "INSERT INTO deliveries (outbox_id, subscriber, subject, due_at, since, parked_at) \
+                 VALUES (1, 'orders', $1, $2, 0, $3)";
+            database.execute(insert, (subject, due_at, parked.then_some(0))).unwrap();
+        }
+        database
+    }
+
+    proptest! {
+        /// Whatever waits, is under way or was given up: what is claimed of a subject is due, and the first of what it has.
+        #[test]
+        fn no_copy_is_claimed_before_an_earlier_one_of_its_subject(
+            copies in prop::collection::vec((0u8..40, 5i64..13, prop::bool::weighted(0.1)), 1..150)
+        ) {
+            let database = database(&copies);
+            let mut claim = database.prepare(&claim_statement()).unwrap();
+            let claimed: Vec<i64> = claim.query_map([NOW], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            let is_claimed = |place: usize| claimed.contains(&i64::try_from(place + 1).unwrap());
+            let mut firsts_due = 0;
+            for subject in 0..40 {
+                let own: Vec<_> =
+                    (0..copies.len()).filter(|place| copies[*place].0 == subject && !copies[*place].2).collect();
+                firsts_due += usize::from(own.first().is_some_and(|first| copies[*first].1 <= NOW));
+                let taken = own.iter().take_while(|place| is_claimed(**place)).count();
+                prop_assert!(own[taken..].iter().all(|place| !is_claimed(*place)), "{subject} is overtaken");
+                prop_assert!(own[..taken].iter().all(|place| copies[*place].1 <= NOW), "{subject} is not due");
+            }
+            prop_assert!((0..copies.len()).all(|place| !(copies[place].2 && is_claimed(place))), "it was given up");
+            prop_assert!(claimed.len() <= ROUND && claimed.len() >= firsts_due.min(ROUND));
+        }
+    }
 
     #[test]
     fn placeholders_are_numbered_in_order_of_use() {

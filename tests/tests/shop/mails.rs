@@ -79,7 +79,11 @@ impl World {
 
     /// Waits until the newest mail has this status.
     async fn becomes(&self, status: &str) {
-        eventually(PATIENCE, &format!("the mail is {status}"), async || self.last().0 == status).await;
+        let is_so = async || {
+            self.shop.tick("notifications").await;
+            self.last().0 == status
+        };
+        eventually(PATIENCE, &format!("the mail is {status}"), is_so).await;
     }
 }
 
@@ -241,8 +245,11 @@ async fn while_the_api_wants_no_mails_no_instance_sends_any() {
     assert_eq!(world.api.requests(), 1, "for ten minutes");
     // Each waits up to a quarter longer than the API wants.
     world.shop.clock.advance(Duration::from_secs(180));
-    world.shop.tick("notifications").await;
-    eventually(PATIENCE, "then they are sent", async || world.count("status = 'sent' AND attempts = 1") == 4).await;
+    let sent = async || {
+        world.shop.tick("notifications").await;
+        world.count("status = 'sent' AND attempts = 1") == 4
+    };
+    eventually(PATIENCE, "then they are sent", sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
