@@ -79,7 +79,8 @@ fn join(whole: &mut Value, part: Value, place: &str) -> std::result::Result<(), 
             Ok(())
         }
         (Value::Array(whole), Value::Array(part)) if place == "/tags" => {
-            whole.extend(part);
+            let new: Vec<_> = part.into_iter().filter(|tag| !whole.contains(tag)).collect();
+            whole.extend(new);
             Ok(())
         }
         (whole, part) if *whole == part => Ok(()),

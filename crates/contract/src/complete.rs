@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
-use web::{Error, FieldError, openapi::Problem};
+use web::{
+    Error, FieldError,
+    classic::{self, ClassicError},
+    openapi::Problem,
+};
 
 use crate::operations;
 
@@ -60,12 +64,36 @@ fn refer(document: &mut Value) {
     replace(document, &named);
 }
 
-/// An operation has the tag of its document.
+/// The families of older shops: the tags of their operations, which other families may share.
+const FAMILIES: [(&str, &str); 4] = [
+    (
+        "classic: items",
+        "Classic: `/api/items`, and orders with a `state`. For clients of an older shop; errors are `{message}`.",
+    ),
+    (
+        "classic: cart shop",
+        "Classic: `/cart`, `/order`, `/product`. For clients of an older shop; errors are `{message}`.",
+    ),
+    (
+        "classic: order desk",
+        "Classic: `/api/products`, and orders with a `status`. For clients of an older shop; errors are `{message}`.",
+    ),
+    ("classic: micro", "Classic: `/carts/me`, `/orders/me`. For clients of an older shop; errors are `{message}`."),
+];
+
+/// An operation has the tag of its document, and those of other families that share it.
 fn tag(api: &mut Value) {
-    let tags = api["tags"].as_array().cloned().unwrap_or_default();
+    let mut tags = api["tags"].as_array().cloned().unwrap_or_default();
     assert_eq!(tags.len(), 1, "the derive of OpenApi wants exactly one tag: {tags:?}");
+    if let Some((_, description)) = FAMILIES.iter().find(|(name, _)| tags[0]["name"] == *name) {
+        tags[0]["description"] = (*description).into();
+    }
+    api["tags"] = json!(tags);
     for (_, operation) in operations(api) {
-        operation["tags"] = json!([tags[0]["name"]]);
+        let others = operation["tags"].as_array().cloned().unwrap_or_default();
+        let shared =
+            others.into_iter().filter(|tag| FAMILIES.iter().any(|(name, _)| tag == name) && *tag != tags[0]["name"]);
+        operation["tags"] = std::iter::once(tags[0]["name"].clone()).chain(shared).collect();
     }
 }
 
@@ -82,7 +110,9 @@ fn join(whole: &mut Value, part: Value, place: &str) {
                 }
             }
         }
-        (Value::Array(whole), Value::Array(part)) if place == "/tags" => whole.extend(part),
+        (Value::Array(whole), Value::Array(part)) if place == "/tags" => {
+            whole.extend(part.into_iter().filter(|tag| !whole.contains(tag)).collect::<Vec<_>>());
+        }
         (whole, part) => assert_eq!(*whole, part, "two things are called {place}: give one another name (`as = …`)"),
     }
 }
@@ -202,7 +232,17 @@ fn implied(name: &str, operation: &Value) -> Vec<&'static str> {
     if !body["application/json"].is_null() {
         statuses.extend(["400", "413", "422"]);
     }
+    if is_classic(name) {
+        // One status for all that is wrong with fields; 422 is left for a key that was used with another request.
+        let keyed = parameters(operation, "header").any(|parameter| parameter["name"] == "Idempotency-Key");
+        statuses.retain(|status| keyed || *status != "422");
+    }
     statuses
+}
+
+/// Whether it is an operation of an older shop: `GET /api/orders`.
+fn is_classic(name: &str) -> bool {
+    name.split(' ').nth(1).is_some_and(classic::is_path)
 }
 
 /// A refusal without words of its own is the shared one.
@@ -210,8 +250,12 @@ fn refusal(name: &str, status: &str, response: &mut Value) {
     let Some(shared) = REFUSALS.iter().find(|refusal| refusal.status == status) else {
         panic!("{name} is refused with {status}, which `contract` does not know");
     };
+    let classic = is_classic(name);
     if response["description"].as_str().is_none_or(str::is_empty) {
-        *response = json!({"$ref": format!("#/components/responses/{}", shared.name)});
+        *response =
+            json!({"$ref": format!("#/components/responses/{}{}", if classic { "Classic" } else { "" }, shared.name)});
+    } else if classic {
+        shared.write_classic(response);
     } else {
         shared.write(response);
     }
@@ -358,6 +402,23 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    fn write_classic(&self, response: &mut Value) {
+        let mut headers = everywhere();
+        headers.extend(self.headers);
+        add_headers(response, &headers);
+        let said = response["description"].as_str().unwrap_or_default();
+        let (message, errors) = ((self.example)().message_for_classics().into_owned(), (self.example)());
+        let message = if said == self.description { message } else { said.trim_end_matches('.').to_owned() };
+        let mut example = json!({"message": message});
+        if !errors.fields().is_empty() {
+            example["errors"] = json!(errors.fields());
+        }
+        let schema = json!({"$ref": "#/components/schemas/ClassicError"});
+        response["content"] = json!({"application/json": {"schema": schema, "example": example}});
+    }
+}
+
 /// The headers of all answers.
 fn everywhere() -> Vec<&'static str> {
     vec!["X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
@@ -374,8 +435,11 @@ fn add_components(document: &mut Value) {
     let mut responses = Map::new();
     for refusal in REFUSALS {
         let mut response = json!({"description": refusal.description});
+        let mut classic = response.clone();
         refusal.write(&mut response);
         responses.insert(refusal.name.into(), response);
+        refusal.write_classic(&mut classic);
+        responses.insert(format!("Classic{}", refusal.name), classic);
     }
     let mut unchanged = json!({"description": "The client has this version."});
     add_headers(&mut unchanged, &[&everywhere()[..], &["ETag"]].concat());
@@ -386,6 +450,7 @@ fn add_components(document: &mut Value) {
         "schemas": {
             Problem::name(): problem(Problem::schema()),
             FieldError::name(): problem(FieldError::schema()),
+            ClassicError::name(): problem(ClassicError::schema()),
         },
         "responses": responses,
         "parameters": {

@@ -44,7 +44,7 @@ macro_rules! events {
 
 events! {
     /// Somebody has an account.
-    UserCreated = "USER_CREATED" => ["notifications"], "user" / id {
+    UserCreated = "USER_CREATED" => ["carts", "notifications", "orders"], "user" / id {
         /// The account.
         id: UserId,
         /// How it wants to be called.
@@ -60,7 +60,7 @@ events! {
     }
 
     /// What an account says of itself, or what it may do, has changed: as it is now.
-    UserUpdated = "USER_UPDATED" => ["notifications"], "user" / id {
+    UserUpdated = "USER_UPDATED" => ["carts", "notifications", "orders"], "user" / id {
         /// The account.
         id: UserId,
         /// How it wants to be called.

@@ -3,6 +3,7 @@
 //! Pure data: no I/O, no clock, no randomness.
 
 mod address;
+mod classic;
 pub mod event;
 mod id;
 mod money;
@@ -14,6 +15,7 @@ mod role;
 mod time;
 
 pub use address::Address;
+pub use classic::Family;
 pub use id::{CategoryId, OrderId, PaymentId, ProductId, RefundId, UserId};
 pub use money::{Currency, InvalidCurrency, InvalidMoney, Money};
 pub use notification::{NotificationKind, NotificationStatus};

@@ -46,6 +46,8 @@ pub enum Error {
     Forbidden(&'static str),
     /// 404: there is no such thing, or none that the caller may see. Names the thing.
     NotFound(Cow<'static, str>),
+    /// 404: method and path of a request that no route takes.
+    NoRoute(String),
     /// 405: the resource does not do that.
     MethodNotAllowed,
     /// 409: it contradicts the present state. A word for programs, and a sentence for people.
@@ -104,12 +106,35 @@ impl Error {
             status: status.as_u16(),
             detail: &detail,
             code,
-            errors: match self {
-                Error::Invalid(errors) | Error::Misconfigured(errors) => errors,
-                Error::Refused(refusal) => &refusal.errors,
-                _ => &[],
-            },
+            errors: self.fields(),
         })
+    }
+
+    /// What is wrong with which fields.
+    pub fn fields(&self) -> &[FieldError] {
+        match self {
+            Error::Invalid(errors) | Error::Misconfigured(errors) => errors,
+            Error::Refused(refusal) => &refusal.errors,
+            _ => &[],
+        }
+    }
+
+    /// Older shops have one status for all that is wrong with a body.
+    pub(crate) fn status_for_classics(&self, status: StatusCode) -> StatusCode {
+        let fields = status == StatusCode::UNPROCESSABLE_ENTITY && !self.fields().is_empty();
+        if fields { StatusCode::BAD_REQUEST } else { status }
+    }
+
+    /// The sentence for people, with what is wrong with which fields.
+    pub fn message_for_classics(&self) -> Cow<'_, str> {
+        match (self, self.fields()) {
+            (Error::NoRoute(route), _) => format!("Route not found: {route}").into(),
+            (_, []) => self.parts().2,
+            (_, fields) => {
+                let said: Vec<_> = fields.iter().map(|field| format!("{}: {}", field.field, field.message)).collect();
+                said.join("; ").into()
+            }
+        }
     }
 
     /// The status, a word for programs, and a sentence for people.
@@ -121,6 +146,7 @@ impl Error {
             }
             Error::Forbidden(detail) => (StatusCode::FORBIDDEN, "forbidden", (*detail).into()),
             Error::NotFound(thing) => (StatusCode::NOT_FOUND, "not-found", format!("{thing} not found").into()),
+            Error::NoRoute(route) => (StatusCode::NOT_FOUND, "not-found", format!("route {route} not found").into()),
             Error::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this resource does not do that".into())
             }
@@ -265,6 +291,8 @@ impl IntoResponse for Error {
             }
             _ => {}
         }
+        // For those who tell it in other words.
+        response.extensions_mut().insert(self);
         response
     }
 }

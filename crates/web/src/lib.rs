@@ -6,6 +6,7 @@ mod after;
 pub mod audit;
 pub mod auth;
 mod body;
+pub mod classic;
 pub mod client;
 mod client_address;
 mod cors;

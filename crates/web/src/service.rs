@@ -28,7 +28,7 @@ use crate::{
     Error, Result, access_log, after, audit,
     auth::SigningKey,
     body::LONGEST_BODY,
-    client,
+    classic, client,
     client_address::{self, is_internal},
     edge, head, headers, idempotency, internal,
     lines::Streamed,
@@ -131,9 +131,7 @@ async fn instance<S: Service>() -> Result<Rc<Instance>> {
 fn router<S: Service>() -> Router {
     S::routes()
         .merge(internal::routes::<S>())
-        .fallback(
-            |method: Method, uri: Uri| async move { Error::NotFound(format!("route {method} {}", uri.path()).into()) },
-        )
+        .fallback(|method: Method, uri: Uri| async move { Error::NoRoute(format!("{method} {}", uri.path())) })
         .method_not_allowed_fallback(|request: axum::extract::Request| {
             metrics::met(request.extensions());
             async { Error::MethodNotAllowed }
@@ -176,6 +174,7 @@ pub async fn serve<S: Service>(mut request: Request) -> http::Response<Either<Fu
         }
         Err(error) => (cannot_start::<S>(error), None, from),
     };
+    let response = if from.internal || !classic::is_path(&path) { response } else { classic::told(response) };
     let status = response.status();
     if status.is_server_error() {
         eprintln!("error: {status} for request {}, trace {}", trace.request_id, trace.traceparent);
@@ -250,7 +249,7 @@ async fn answer<S: Service>(request: Request, from: &From) -> (Response<Body>, O
     let request = without_trailing_slash(request);
     let path = request.uri().path();
     if !from.internal && path.starts_with("/internal") {
-        let refusal = Error::NotFound(format!("route {} {path}", request.method()).into());
+        let refusal = Error::NoRoute(format!("{} {path}", request.method()));
         return (refusal.into_response(), None);
     }
     let (budget, refusal) = if from.internal {

@@ -17,6 +17,7 @@ mod bulk;
 mod carts;
 mod categories;
 mod checkout;
+mod classic;
 mod config;
 mod contract;
 mod crash;
