@@ -1,5 +1,7 @@
--- lines: what was ordered, at the prices of that moment; never changed:
+-- lines: what was ordered, at the prices of that moment; never changed once it is paid:
 -- [{"productId": 1, "name": "Mug", "sku": null, "unitPrice": 9.9, "quantity": 2, "total": 19.8, "discount": 0}].
+-- revision: how often the customer has changed it.
+-- hidden: its customer does not want to see it any more. It stays in the books.
 -- placement_key: under which somebody else knows it: the cart that it was, and the use of discount_code that carts count.
 -- expires_at: until when it must be paid; null once it has been, or is over.
 -- promised: what is on its way back to the customer; refunded: what has arrived.
@@ -9,6 +11,8 @@ CREATE TABLE orders (
   status            TEXT   NOT NULL,
   reason            TEXT,
   lines             TEXT   NOT NULL,
+  revision          BIGINT NOT NULL DEFAULT 0,
+  hidden            BOOLEAN NOT NULL DEFAULT FALSE,
   subtotal          BIGINT NOT NULL,
   discount          BIGINT NOT NULL,
   shipping          BIGINT NOT NULL,
@@ -30,11 +34,11 @@ CREATE TABLE orders (
 );
 
 -- Lists are sorted by (created_at, id), the newest first.
-CREATE INDEX orders_by_age ON orders (created_at, id);
+CREATE INDEX orders_by_age ON orders (created_at, id) WHERE NOT hidden;
 
 CREATE INDEX orders_by_user ON orders (user_id, created_at, id);
 
-CREATE INDEX orders_by_status ON orders (status, created_at, id);
+CREATE INDEX orders_by_status ON orders (status, created_at, id) WHERE NOT hidden;
 
 CREATE INDEX orders_unpaid ON orders (expires_at) WHERE expires_at IS NOT NULL;
 
@@ -85,3 +89,14 @@ CREATE TABLE erasures (
 );
 
 CREATE INDEX erasures_due ON erasures (due_at);
+
+-- Accounts, as they say themselves what they are. Of one that is gone, only that.
+-- status: `active`, `suspended` or `gone`. charge_at_once: whether what it orders is charged without being asked.
+CREATE TABLE users (
+  id              BIGINT  PRIMARY KEY,
+  name            TEXT    NOT NULL,
+  email           TEXT    NOT NULL,
+  role            TEXT    NOT NULL,
+  status          TEXT    NOT NULL,
+  charge_at_once  BOOLEAN NOT NULL
+);

@@ -1,16 +1,19 @@
 -- What orders have said: which may be paid, and which are over. Of those, amount and currency may never have been told.
+-- revision: how often the order had been changed when it cost that.
 CREATE TABLE payable_orders (
   order_id  BIGINT  PRIMARY KEY,
   user_id   BIGINT  NOT NULL,
   amount    BIGINT,
   currency  TEXT,
+  revision  BIGINT  NOT NULL,
   closed    BOOLEAN NOT NULL
 );
 
 -- At most one payment for each order. charge_key names it to the provider, for ever.
 -- token: what stands for the card, only until the provider has answered.
 -- operation: what the provider was asked last, or will be asked first.
--- provider: what the one is called who took the money, holds it or has declined it; null while none has answered.
+-- provider: what the one is called who took the money, holds it or has declined it; null while none has answered. `hand`
+-- when an admin has it.
 -- check_at: when to find out how that ended; null while it has not been sent and once it is settled.
 CREATE TABLE payments (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,

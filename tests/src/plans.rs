@@ -94,13 +94,13 @@ const FINE: &[Fine] = &[
     ),
     fine(
         "orders",
-        "FROM orders WHERE TRUE ORDER BY created_at DESC, id DESC LIMIT ",
+        "FROM orders WHERE NOT hidden ORDER BY created_at DESC, id DESC LIMIT ",
         "SCAN orders USING ",
         "it passes nothing over: a page from the end of the index, or the last of a window",
     ),
     fine(
         "orders",
-        "FROM orders WHERE total ",
+        "FROM orders WHERE NOT hidden AND total ",
         "SCAN orders USING INDEX orders_by_age",
         "it has been asked before: without a window there are fewer than 1000 orders",
     ),

@@ -73,6 +73,7 @@ async fn open(transaction: &Transaction, applicant: &Applicant, hash: &str, role
             locale: user.profile.locale.clone().map(String::from),
             role: user.role,
             account_status: user.status.as_str().to_owned(),
+            charge_at_once: false,
         };
         events::emit(transaction, Accounts::NAME, &event).await?;
     }
@@ -88,6 +89,7 @@ pub(crate) async fn announce(transaction: &Transaction, user: &User) -> Result<(
         locale: user.profile.locale.clone().map(String::from),
         role: user.role,
         account_status: user.status.as_str().to_owned(),
+        charge_at_once: false,
     };
     Ok(events::emit(transaction, Accounts::NAME, &event).await?)
 }

@@ -329,7 +329,7 @@ pub(crate) async fn apply(
 }
 
 /// The same without the warning; each record before and after.
-async fn change_stock(
+pub(crate) async fn change_stock(
     transaction: &Transaction,
     kind: Kind,
     changes: &[Change],
@@ -350,7 +350,7 @@ async fn change_stock(
 }
 
 /// Warns of what has become low: it was not before, and is now. The write lock makes that once for each time.
-async fn warn(transaction: &Transaction, changed: &[(Record, Record)]) -> Result<()> {
+pub(crate) async fn warn(transaction: &Transaction, changed: &[(Record, Record)]) -> Result<()> {
     let low: Vec<_> = changed
         .iter()
         .filter(|(before, after)| !before.is_low() && after.is_low())

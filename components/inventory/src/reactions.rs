@@ -4,8 +4,8 @@ use events::Envelope;
 use model::{
     OrderId, Timestamp,
     event::{
-        InventoryRejected, InventoryReserved, ItemsRestocked, OrderCancelled, OrderFailed, OrderPaid, OrderPlaced,
-        OrderReturned, ProductCreated, ProductDeleted, ProductUpdated, SoldItem,
+        InventoryRejected, InventoryReserved, ItemsRestocked, OrderCancelled, OrderChanged, OrderFailed, OrderPaid,
+        OrderPlaced, OrderReturned, ProductCreated, ProductDeleted, ProductUpdated, SoldItem,
     },
 };
 use store::Transaction;
@@ -22,6 +22,12 @@ const PRODUCER: &str = Inventory::NAME;
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     if let Some(placed) = event.read::<OrderPlaced>() {
         return order_placed(transaction, &placed?).await;
+    }
+    if let Some(changed) = event.read::<OrderChanged>() {
+        let OrderChanged { order_id, items, .. } = changed?;
+        let items: Vec<_> = items.iter().map(SoldItem::ordered).collect();
+        let held = reservations::exchange(transaction, order_id, &items).await?;
+        return answer(transaction, order_id, held).await;
     }
     if let Some(paid) = event.read::<OrderPaid>() {
         return order_paid(transaction, paid?.order_id).await;
@@ -57,7 +63,13 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
 async fn order_placed(transaction: &Transaction, placed: &OrderPlaced) -> Result<()> {
     let order_id = placed.order_id;
     let items: Vec<_> = placed.items.iter().map(SoldItem::ordered).collect();
-    match reservations::hold(transaction, Holder::Order(order_id), &items).await? {
+    let held = reservations::hold(transaction, Holder::Order(order_id), &items).await?;
+    answer(transaction, order_id, held).await
+}
+
+/// Tells orders whether an order has what it asks for.
+async fn answer(transaction: &Transaction, order_id: OrderId, held: Held) -> Result<()> {
+    match held {
         Held::Yes(_) => events::emit(transaction, PRODUCER, &InventoryReserved { order_id }).await?,
         Held::No(reason) => events::emit(transaction, PRODUCER, &InventoryRejected { order_id, reason }).await?,
         Held::Before => {}

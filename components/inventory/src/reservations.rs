@@ -12,7 +12,7 @@ use web::{Answer, Caller, Error, Once, Result, audit};
 
 use crate::{
     DATABASE,
-    inventory::{NOT_FOUND, apply},
+    inventory::{NOT_FOUND, apply, change_stock, warn},
     repository::{self, Record, Reservation},
     stock::{self, Kind, Verdict},
 };
@@ -78,27 +78,35 @@ impl Holder<'_> {
     }
 }
 
+/// Whether there is enough of all of `lines` for `holder`.
+async fn judge(transaction: &Transaction, holder: Holder<'_>, lines: &[OrderedItem]) -> Result<Verdict> {
+    let records = repository::records(transaction, lines).await?;
+    let open = records.iter().filter(|record| holder.may_have(record));
+    let available: BTreeMap<_, _> = open.map(|record| (record.product_id, record.available())).collect();
+    match stock::judge(lines, &available) {
+        // The catalog knows the product, or the order would not exist: its event is on the way, and this one comes again.
+        Verdict::Unknown(product_id) => {
+            Err(Error::Unavailable(format!("the inventory record of product {product_id}").into()))
+        }
+        verdict => Ok(verdict),
+    }
+}
+
+/// What a reservation is when it was judged so.
+fn status(verdict: &Verdict) -> &'static str {
+    if matches!(verdict, Verdict::Enough) { "held" } else { "rejected" }
+}
+
 /// Holds all of `lines`, or nothing.
 pub(crate) async fn hold(transaction: &Transaction, holder: Holder<'_>, lines: &[OrderedItem]) -> Result<Held> {
     let lines = stock::merged(lines);
     let now = Timestamp::now();
-    let records = repository::records(transaction, &lines).await?;
-    let open = records.iter().filter(|record| holder.may_have(record));
-    let available: BTreeMap<_, _> = open.map(|record| (record.product_id, record.available())).collect();
-    let verdict = stock::judge(&lines, &available);
-    let status = match &verdict {
-        Verdict::Enough => "held",
-        Verdict::Short(_) => "rejected",
-        // The catalog knows the product, or the order would not exist: its event is on the way, and this one comes again.
-        Verdict::Unknown(product_id) => {
-            return Err(Error::Unavailable(format!("the inventory record of product {product_id}").into()));
-        }
-    };
+    let verdict = judge(transaction, holder, &lines).await?;
     let (order_id, expires_at) = match holder {
         Holder::Order(order_id) => (Some(order_id), None),
         Holder::Hand(_, expires_at) => (None, Some(expires_at)),
     };
-    let Some(id) = repository::reserve(transaction, order_id, status, &lines, expires_at, now).await? else {
+    let Some(id) = repository::reserve(transaction, order_id, status(&verdict), &lines, expires_at, now).await? else {
         return Ok(Held::Before);
     };
     match verdict {
@@ -108,6 +116,39 @@ pub(crate) async fn hold(transaction: &Transaction, holder: Holder<'_>, lines: &
             Ok(Held::Yes(id))
         }
     }
+}
+
+/// Holds `lines` for an order instead of what is held for it: all of them, or nothing any more.
+pub(crate) async fn exchange(transaction: &Transaction, order_id: OrderId, lines: &[OrderedItem]) -> Result<Held> {
+    let reservation = match repository::reservation_of(transaction, order_id).await? {
+        Some(reservation) if reservation.status == "held" => reservation,
+        // This news was parked, and that of the order's end came first.
+        Some(_) => return Ok(Held::Before),
+        None => return Err(Error::Internal(format!("order {order_id} is changed, but nothing was held for it"))),
+    };
+    let (id, lines) = (reservation.id, stock::merged(lines));
+    // It goes elsewhere, or costs something else: what it holds, it holds, whether or not that is still sold.
+    if lines == reservation.lines {
+        return Ok(Held::Yes(id));
+    }
+    let released = stock::changes(Kind::Released, &reservation.lines, id);
+    let mut changed = change_stock(transaction, Kind::Released, &released, Some("the order was changed")).await?;
+    let verdict = judge(transaction, Holder::Order(order_id), &lines).await?;
+    repository::set_lines(transaction, id, status(&verdict), &lines, Timestamp::now()).await?;
+    if let Verdict::Short(reason) = verdict {
+        return Ok(Held::No(reason));
+    }
+    for (before, after) in
+        change_stock(transaction, Kind::Reserved, &stock::changes(Kind::Reserved, &lines, id), None).await?
+    {
+        // What was low before, and is again, is no news.
+        match changed.iter_mut().find(|(_, released)| released.product_id == after.product_id) {
+            Some(both) => both.1 = after,
+            None => changed.push((before, after)),
+        }
+    }
+    warn(transaction, &changed).await?;
+    Ok(Held::Yes(id))
 }
 
 /// Holds pieces by hand, for so long.

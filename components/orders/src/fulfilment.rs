@@ -9,7 +9,7 @@ use store::{Durability, Transaction};
 use web::{Caller, Error, Result, audit};
 
 use crate::{
-    DATABASE,
+    DATABASE, by_hand,
     order::{self, Step},
     orders::{self, OrderView, announce, record_status, unchanged},
     repository::{self, Order},
@@ -26,6 +26,7 @@ pub(crate) async fn set_status(
     caller.must_administer()?;
     let step = match Step::of_people(status) {
         Some(Step::Cancel) => return orders::cancel(caller, id, reason).await,
+        Some(Step::Pay) => return by_hand::pay(caller, id).await,
         Some(step) => step,
         None => return Err(Error::Conflict(NOT_ALLOWED, format!("an order becomes {status} by what happens to it"))),
     };

@@ -1,9 +1,12 @@
 //! Orders: who wants what, and where each order is in its life.
 
 mod api {
+    pub(crate) mod classic;
     pub(crate) mod internal;
     pub(crate) mod v1;
 }
+mod by_hand;
+mod changing;
 mod erasures;
 mod fulfilment;
 mod order;
@@ -13,6 +16,7 @@ mod pricing;
 mod reactions;
 mod refunds;
 mod repository;
+mod users;
 
 use axum::Router;
 use events::Envelope;
@@ -35,7 +39,7 @@ impl web::Service for Orders {
     const DATABASE: Option<&'static Database> = Some(&DATABASE);
 
     fn routes() -> Router {
-        api::v1::routes().merge(api::internal::routes())
+        api::v1::routes().merge(api::classic::routes()).merge(api::internal::routes())
     }
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {
@@ -49,7 +53,7 @@ impl web::Service for Orders {
     }
 
     async fn tick() -> web::Result<()> {
-        orders::cancel_unpaid().await?;
+        orders::cancel_expired().await?;
         erasures::erase_some().await
     }
 

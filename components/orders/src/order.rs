@@ -22,6 +22,8 @@ pub(crate) enum Step {
     Pay,
     /// Its money was refused.
     Decline,
+    /// The customer wants something else.
+    Change,
     /// It leaves the house.
     Ship,
     /// It arrives.
@@ -41,7 +43,9 @@ impl Step {
             Step::Reserve => (&[Pending], Reserved),
             Step::Reject => (&[Pending], Failed),
             Step::Pay => (&[Reserved], Paid),
-            Step::Decline => (&[Reserved], Failed),
+            // Pending again: it was changed while its card was being charged.
+            Step::Decline => (&[Pending, Reserved], Failed),
+            Step::Change => (&[Reserved], Pending),
             Step::Ship => (&[Paid], Shipped),
             Step::Deliver => (&[Shipped], Delivered),
             Step::Return => (&[Delivered], Returned),
@@ -67,7 +71,8 @@ impl Step {
             Delivered => Some(Step::Deliver),
             Returned => Some(Step::Return),
             Cancelled => Some(Step::Cancel),
-            Pending | Reserved | Paid | Failed => None,
+            Paid => Some(Step::Pay),
+            Pending | Reserved | Failed => None,
         }
     }
 }
@@ -79,11 +84,12 @@ pub(crate) const REFUNDABLE: &[OrderStatus] = &[Paid, Shipped, Delivered, Return
 mod tests {
     use super::*;
 
-    const STEPS: [Step; 9] = [
+    const STEPS: [Step; 10] = [
         Step::Reserve,
         Step::Reject,
         Step::Pay,
         Step::Decline,
+        Step::Change,
         Step::Ship,
         Step::Deliver,
         Step::Return,
@@ -97,6 +103,7 @@ mod tests {
             (Pending, Reserved),
             (Pending, Failed),
             (Pending, Cancelled),
+            (Reserved, Pending),
             (Reserved, Paid),
             (Reserved, Failed),
             (Reserved, Cancelled),

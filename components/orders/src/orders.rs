@@ -1,13 +1,16 @@
 //! The use cases of orders: what happens in one transaction, and what is announced. Placing, fulfilling and refunding have
 //! files of their own.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use model::{
     Address, Currency, Money, OrderId, OrderStatus, Timestamp, UserId,
     event::{DiscountReleased, Event, OrderCancelled},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 use store::{Durability, Place, Transaction};
 use utoipa::ToSchema;
@@ -25,8 +28,8 @@ use crate::{
 /// Orders whose time is up that one tick ends.
 const EXPIRED_PER_TICK: u32 = 100;
 
-/// An order as the API shows it.
-#[derive(Debug, Serialize, ToSchema)]
+/// An order as the API shows it, and as carts are told of it and tell of it.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Order, example = json!({
     "id": 17, "number": "B-2026-000017", "userId": 3, "status": "paid",
@@ -38,48 +41,48 @@ const EXPIRED_PER_TICK: u32 = 100;
     "paidAt": "2026-11-23T08:00:05.000Z"
 }))]
 pub(crate) struct OrderView {
-    id: OrderId,
+    pub(crate) id: OrderId,
     /// What people read out.
     #[schema(example = "B-2026-000123")]
-    number: String,
-    user_id: UserId,
-    status: OrderStatus,
+    pub(crate) number: String,
+    pub(crate) user_id: UserId,
+    pub(crate) status: OrderStatus,
     /// Why it is in this state, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     #[schema(value_type = Vec<Line>)]
-    items: Box<RawValue>,
-    subtotal: Money,
-    discount: Money,
+    pub(crate) items: Box<RawValue>,
+    pub(crate) subtotal: Money,
+    pub(crate) discount: Money,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    discount_code: Option<String>,
-    shipping: Money,
-    tax: Money,
-    total: Money,
+    pub(crate) discount_code: Option<String>,
+    pub(crate) shipping: Money,
+    pub(crate) tax: Money,
+    pub(crate) total: Money,
     /// What has gone back to the customer.
-    refunded: Money,
-    currency: Currency,
+    pub(crate) refunded: Money,
+    pub(crate) currency: Currency,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Address>, nullable = false)]
-    shipping_address: Option<Box<RawValue>>,
+    pub(crate) shipping_address: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Address>, nullable = false)]
-    billing_address: Option<Box<RawValue>>,
+    pub(crate) billing_address: Option<Box<RawValue>>,
     /// The carrier's number, or the page that shows where the parcel is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    tracking: Option<String>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+    pub(crate) tracking: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    paid_at: Option<Timestamp>,
+    pub(crate) paid_at: Option<Timestamp>,
     /// Until when it must be paid; absent once that is settled.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl From<Order> for OrderView {
@@ -147,7 +150,8 @@ pub(crate) async fn announce_end<E: Event>(transaction: &Transaction, order: &Or
 
 pub(crate) async fn visible(caller: &Caller, id: OrderId) -> Result<Order> {
     let order = repository::find(&DATABASE, id).await?;
-    order.filter(|order| caller.may_see(order.user_id)).ok_or(NOT_FOUND)
+    let shown = |order: &Order| caller.may_see(order.user_id) && (!order.hidden || caller.role.administers());
+    order.filter(shown).ok_or(NOT_FOUND)
 }
 
 pub(crate) async fn get(caller: &Caller, id: OrderId) -> Result<OrderView> {
@@ -200,20 +204,85 @@ pub(crate) fn subject(id: OrderId) -> String {
 
 /// Calls an order off. What it holds is released, what was paid is refunded, by event. Again changes nothing.
 pub(crate) async fn cancel(caller: &Caller, id: OrderId, reason: Option<&str>) -> Result<OrderView> {
+    end(caller, id, reason, Step::Cancel).await
+}
+
+/// The same, but only while it is not paid.
+pub(crate) async fn cancel_unpaid(caller: &Caller, id: OrderId) -> Result<OrderView> {
+    end(caller, id, None, Step::Expire).await
+}
+
+async fn end(caller: &Caller, id: OrderId, reason: Option<&str>, step: Step) -> Result<OrderView> {
     visible(caller, id).await?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let reason = reason.unwrap_or(if caller.role.administers() { "by the shop" } else { "by the customer" });
-            match repository::advance(transaction, id, Step::Cancel, Some(reason), Timestamp::now()).await? {
-                Some(order) => {
-                    announce_end(transaction, &order, &cancelled(&order)).await?;
-                    record_status(transaction, caller, &order).await?;
-                    Ok(order.into())
-                }
-                None => Ok(unchanged(transaction, id, OrderStatus::Cancelled, "not-cancellable").await?.into()),
+            Ok(end_in(transaction, caller, id, reason, step).await?.into())
+        })
+        .await
+}
+
+async fn end_in(
+    transaction: &Transaction,
+    caller: &Caller,
+    id: OrderId,
+    reason: Option<&str>,
+    step: Step,
+) -> Result<Order> {
+    let reason = reason.unwrap_or(if caller.role.administers() { "by the shop" } else { "by the customer" });
+    match repository::advance(transaction, id, step, Some(reason), Timestamp::now()).await? {
+        Some(order) => {
+            announce_cancelled(transaction, &order).await?;
+            record_status(transaction, caller, &order).await?;
+            Ok(order)
+        }
+        None => unchanged(transaction, id, OrderStatus::Cancelled, "not-cancellable").await,
+    }
+}
+
+/// Takes an order out of its customer's sight: called off first when it can be, gone from every list, kept in the books.
+pub(crate) async fn delete(caller: &Caller, id: OrderId) -> Result<()> {
+    visible(caller, id).await?;
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            match end_in(transaction, caller, id, None, Step::Cancel).await {
+                Ok(_) | Err(Error::Conflict(..)) => repository::hide(transaction, id).await,
+                Err(error) => Err(error),
             }
         })
         .await
+}
+
+/// Calls an order off for its customer, as another service of the shop was asked to.
+pub(crate) async fn cancel_for(id: OrderId, reason: &str) -> Result<Summary> {
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            match repository::advance(transaction, id, Step::Cancel, Some(reason), Timestamp::now()).await? {
+                Some(order) => announce_cancelled(transaction, &order).await,
+                None => unchanged(transaction, id, OrderStatus::Cancelled, "not-cancellable").await.map(drop),
+            }
+        })
+        .await?;
+    summary(id).await
+}
+
+/// Announces that an order has been called off.
+pub(crate) async fn announce_cancelled(transaction: &Transaction, order: &Order) -> Result<()> {
+    announce_end(transaction, order, &cancelled(order)).await
+}
+
+/// How long a request waits for news of an order's stock.
+const WAIT_FOR_STOCK: Duration = Duration::from_secs(3);
+
+/// The order once its stock is judged, which takes a moment after it was placed.
+pub(crate) async fn judged(id: OrderId) -> Result<Order> {
+    let deadline = Instant::now() + WAIT_FOR_STOCK;
+    loop {
+        let order = repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?;
+        if order.status != OrderStatus::Pending || Instant::now() >= deadline {
+            return Ok(order);
+        }
+        spin_sdk::time::sleep(Duration::from_millis(25)).await;
+    }
 }
 
 /// The order, if it has this status already: what is asked for twice is done once. 409 otherwise.
@@ -243,7 +312,7 @@ fn cancelled(order: &Order) -> OrderCancelled {
 }
 
 /// Cancels orders that nobody paid in time, a bounded number of them.
-pub(crate) async fn cancel_unpaid() -> Result<()> {
+pub(crate) async fn cancel_expired() -> Result<()> {
     let now = Timestamp::now();
     if !repository::any_expired(&DATABASE, now).await? {
         return Ok(());
@@ -253,7 +322,7 @@ pub(crate) async fn cancel_unpaid() -> Result<()> {
             let reason = "not paid in time";
             let expired = repository::advance_expired(transaction, Step::Expire, reason, now, EXPIRED_PER_TICK).await?;
             for order in &expired {
-                announce_end(transaction, order, &cancelled(order)).await?;
+                announce_cancelled(transaction, order).await?;
             }
             Ok(())
         })
@@ -269,9 +338,12 @@ pub(crate) struct Summary {
     status: OrderStatus,
     total: Money,
     currency: Currency,
+    /// How often it was changed.
+    revision: i64,
 }
 
 pub(crate) async fn summary(id: OrderId) -> Result<Summary> {
-    let Order { id, user_id, status, total, currency, .. } = repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?;
-    Ok(Summary { id, user_id, status, total, currency })
+    let order = repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?;
+    let Order { id, user_id, status, total, currency, revision, .. } = order;
+    Ok(Summary { id, user_id, status, total, currency, revision })
 }

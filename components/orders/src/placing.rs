@@ -8,7 +8,7 @@ use model::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::{Durability, Transaction};
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Result, Service, client};
+use web::{Answer, Caller, Error, FieldError, Once, Refusal, Result, Service, client, variable};
 
 use crate::{
     DATABASE, Orders,
@@ -19,6 +19,7 @@ use crate::{
         self, NewOrder, Order,
         placements::{self, Placed},
     },
+    users,
 };
 
 /// What a customer asks for.
@@ -28,7 +29,44 @@ pub(crate) struct Request {
     pub(crate) discount_code: Option<String>,
     pub(crate) shipping_address: Option<Choice<Address>>,
     pub(crate) billing_address: Option<Choice<Address>>,
-    pub(crate) payment_token: Option<Choice<String>>,
+    pub(crate) means: Option<Means>,
+    pub(crate) expected: Expected,
+}
+
+/// What a customer has been told that things cost.
+#[derive(Debug, Default)]
+pub(crate) struct Expected {
+    /// Of one piece of the item at that position.
+    pub(crate) prices: Vec<(usize, Money)>,
+    pub(crate) total: Option<Money>,
+}
+
+impl Expected {
+    /// 409 that says what an item costs, if that is something else.
+    pub(crate) fn check_items(&self, items: &[OrderedItem], draft: &Draft) -> Result<()> {
+        let price = |id| draft.prices().find(|(product, ..)| *product == id).map(|(.., price)| price);
+        for (position, told) in &self.prices {
+            let price = items.get(*position).and_then(|item| price(item.product_id.0));
+            if let Some(price) = price.filter(|price| price != told) {
+                return Err(price_changed(format!("items[{position}].price"), price));
+            }
+        }
+        Ok(())
+    }
+
+    /// 409 that says what the order costs, if that is something else.
+    fn check_total(&self, total: Money) -> Result<()> {
+        match self.total {
+            Some(told) if told != total => Err(price_changed("totalAmount".to_owned(), total)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn price_changed(field: String, right: Money) -> Error {
+    let detail = format!("{field} is {right}");
+    let errors = vec![FieldError { field, message: format!("is {right}") }];
+    Error::Refused(Box::new(Refusal { status: 409, code: "price-changed".to_owned(), detail, errors }))
 }
 
 /// Something that a customer gives, or one of those that accounts keep for them.
@@ -36,6 +74,14 @@ pub(crate) struct Request {
 pub(crate) enum Choice<T> {
     Given(T),
     Kept(i64),
+}
+
+/// What is charged once the order has its stock.
+#[derive(Debug)]
+pub(crate) enum Means {
+    Token(Choice<String>),
+    /// The account's default payment method, or what the shop has for accounts without one.
+    OnFile,
 }
 
 impl<T> Choice<T> {
@@ -63,17 +109,27 @@ struct PaymentMethod {
     token: String,
 }
 
+/// What an account without a word on it pays with; `None` when it has nothing, and the shop neither: it is paid later.
+async fn on_file(user_id: UserId) -> Result<Option<String>> {
+    let path = format!("/internal/users/{user_id}/payment-methods/default");
+    match client::get::<PaymentMethod>("accounts", &path).await? {
+        Some(method) => Ok(Some(method.token)),
+        None => variable::get("default_payment_token").await,
+    }
+}
+
 impl Request {
     async fn resolve(self, user_id: UserId, key: Option<Uuid>) -> Result<Placement> {
         let address = async |choice: Option<Choice<Address>>, field| match choice {
             Some(choice) => choice.resolve(user_id, "addresses", field, |address: Address| address).await.map(Some),
             None => Ok(None),
         };
-        let payment_token = match self.payment_token {
-            Some(choice) => {
+        let payment_token = match self.means {
+            Some(Means::Token(choice)) => {
                 let token = |method: PaymentMethod| method.token;
                 Some(choice.resolve(user_id, "payment-methods", "paymentMethodId", token).await?)
             }
+            Some(Means::OnFile) => on_file(user_id).await?,
             None => None,
         };
         Ok(Placement {
@@ -84,6 +140,7 @@ impl Request {
             shipping_address: address(self.shipping_address, "shippingAddressId").await?,
             billing_address: address(self.billing_address, "billingAddressId").await?,
             payment_token,
+            expected: self.expected,
         })
     }
 }
@@ -99,6 +156,7 @@ pub(crate) struct Placement {
     pub(crate) shipping_address: Option<Address>,
     pub(crate) billing_address: Option<Address>,
     pub(crate) payment_token: Option<String>,
+    pub(crate) expected: Expected,
 }
 
 /// Places an order for a customer: priced by the catalog and the shop's rules, reserved by event, charged once reserved
@@ -149,6 +207,7 @@ struct Ready {
 /// [`forget`].
 async fn prepare(wanted: &Placement) -> Result<Ready> {
     let draft = draft(&wanted.items).await?;
+    wanted.expected.check_items(&wanted.items, &draft)?;
     let terms = match (&wanted.discount_code, wanted.key) {
         (Some(code), Some(key)) => {
             // What the rules refuse in any case must not hold a use of the code.
@@ -160,6 +219,7 @@ async fn prepare(wanted: &Placement) -> Result<Ready> {
         _ => None,
     };
     let priced = pricing::priced(draft, terms.as_ref(), wanted.shipping_address.as_ref()).await?;
+    wanted.expected.check_total(priced.total)?;
     Ok(Ready { priced, discount_code: terms.map(|terms| terms.code) })
 }
 
@@ -174,7 +234,7 @@ struct Redemption<'a> {
     currency: Currency,
 }
 
-async fn draft(items: &[OrderedItem]) -> Result<Draft> {
+pub(crate) async fn draft(items: &[OrderedItem]) -> Result<Draft> {
     Draft::new(items, &offers(items).await?).map_err(|unplaceable| match unplaceable {
         Unplaceable::NoSuchProduct(position) => {
             Error::invalid(format!("items[{position}].productId"), "there is no such product")
@@ -213,7 +273,8 @@ async fn place_in(transaction: &Transaction, wanted: &Placement, ready: &Ready) 
         payment_token: wanted.payment_token.as_deref(),
         expires_at: orders::deadline(now),
     };
-    let order = repository::insert(transaction, &new, now).await?;
+    let (order, customer) = repository::insert(transaction, &new, now).await?;
+    users::must_be_active(customer.as_deref())?;
     if let Some(key) = wanted.key
         && !placements::decide(transaction, key, Placed::Order(order.id)).await?
     {

@@ -3,10 +3,10 @@
 
 use events::Envelope;
 use model::{
-    Timestamp,
+    OrderId, OrderStatus, Timestamp,
     event::{
         Event, InventoryRejected, InventoryReserved, OrderFailed, OrderPaid, OrderReserved, PaymentAuthorized,
-        PaymentFailed, PaymentRefunded, PaymentSucceeded, RefundFailed, UserDeleted,
+        PaymentFailed, PaymentRefunded, PaymentSucceeded, RefundFailed, UserCreated, UserDeleted, UserUpdated,
     },
 };
 use store::Transaction;
@@ -15,9 +15,10 @@ use web::Result;
 use crate::{
     erasures,
     order::Step,
-    orders::{announce, announce_end},
+    orders::{announce, announce_cancelled, announce_end},
     refunds,
     repository::{self, Order},
+    users,
 };
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
@@ -46,8 +47,16 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
         let what = format!("{amount} {currency}");
         return note(transaction, order_id, PaymentAuthorized::TYPE, &what, Timestamp::now()).await;
     }
+    if let Some(created) = event.read::<UserCreated>() {
+        return users::created(transaction, &created?).await;
+    }
+    if let Some(updated) = event.read::<UserUpdated>() {
+        return users::updated(transaction, &updated?).await;
+    }
     if let Some(deleted) = event.read::<UserDeleted>() {
-        return erasures::user_deleted(transaction, deleted?.id).await;
+        let UserDeleted { id } = deleted?;
+        users::deleted(transaction, id).await?;
+        return erasures::user_deleted(transaction, id).await;
     }
     Ok(())
 }
@@ -60,26 +69,44 @@ async fn inventory_reserved(transaction: &Transaction, reserved: &InventoryReser
         user_id: order.user_id,
         total: order.total,
         currency: order.currency,
+        revision: order.revision,
         payment_token: order.payment_token.take(),
     };
     announce(transaction, &order, &event).await
 }
 
-async fn payment_succeeded(transaction: &Transaction, succeeded: &PaymentSucceeded) -> Result<()> {
+/// An order has its money. Paid twice, it was paid the first time: an admin's word may be faster than the news of it.
+pub(crate) async fn payment_succeeded(transaction: &Transaction, succeeded: &PaymentSucceeded) -> Result<()> {
     let now = Timestamp::now();
-    let PaymentSucceeded { order_id, payment_id, .. } = *succeeded;
+    let PaymentSucceeded { order_id, payment_id, amount, .. } = *succeeded;
     match repository::advance(transaction, order_id, Step::Pay, None, now).await? {
-        Some(order) => {
+        Some(order) if order.total == amount => {
             let Order { user_id, total, currency, .. } = order;
             let event = OrderPaid { order_id, number: order.number(), user_id, payment_id, total, currency };
             announce(transaction, &order, &event).await
         }
-        // Cancelled while the card was being charged: payments gives the money back when it hears of that.
-        None => note(transaction, order_id, PaymentSucceeded::TYPE, "the money goes back", now).await,
+        Some(_) => paid_while_changed(transaction, order_id, now).await,
+        None => match repository::find_in(transaction, order_id).await?.map(|order| order.status) {
+            Some(OrderStatus::Pending) => paid_while_changed(transaction, order_id, now).await,
+            // Cancelled while the card was being charged: payments gives the money back when it hears of that.
+            Some(OrderStatus::Cancelled | OrderStatus::Failed) => {
+                note(transaction, order_id, PaymentSucceeded::TYPE, "the money goes back", now).await
+            }
+            _ => Ok(()),
+        },
     }
 }
 
-async fn end(transaction: &Transaction, order_id: model::OrderId, step: Step, reason: &str) -> Result<()> {
+/// The customer has changed the order while their card was being charged for what it cost before: they get all of it back.
+async fn paid_while_changed(transaction: &Transaction, id: OrderId, now: Timestamp) -> Result<()> {
+    let reason = "it was changed while it was being paid";
+    match repository::advance(transaction, id, Step::Cancel, Some(reason), now).await? {
+        Some(order) => announce_cancelled(transaction, &order).await,
+        None => Ok(()),
+    }
+}
+
+async fn end(transaction: &Transaction, order_id: OrderId, step: Step, reason: &str) -> Result<()> {
     match repository::advance(transaction, order_id, step, Some(reason), Timestamp::now()).await? {
         Some(order) => {
             let (user_id, key) = (order.user_id, order.placement_key);
@@ -91,7 +118,7 @@ async fn end(transaction: &Transaction, order_id: model::OrderId, step: Step, re
 }
 
 /// Writes something into the history of an order whose state stays as it is.
-async fn note(transaction: &Transaction, id: model::OrderId, what: &str, reason: &str, now: Timestamp) -> Result<()> {
+async fn note(transaction: &Transaction, id: OrderId, what: &str, reason: &str, now: Timestamp) -> Result<()> {
     match repository::find_in(transaction, id).await? {
         Some(order) => repository::note(transaction, id, what, order.status, Some(reason), now).await,
         None => Ok(()),

@@ -4,6 +4,7 @@ pub(crate) mod erasures;
 pub(crate) mod list;
 pub(crate) mod placements;
 pub(crate) mod refunds;
+pub(crate) mod users;
 
 use model::{Address, Currency, Money, OrderId, OrderStatus, Timestamp, UserId};
 use serde::Serialize;
@@ -23,6 +24,10 @@ pub(crate) struct Order {
     pub(crate) status: OrderStatus,
     pub(crate) reason: Option<String>,
     pub(crate) lines: Box<RawValue>,
+    /// How often the customer has changed it.
+    pub(crate) revision: i64,
+    /// Whether the customer does not want to see it any more.
+    pub(crate) hidden: bool,
     pub(crate) subtotal: Money,
     pub(crate) discount: Money,
     pub(crate) shipping: Money,
@@ -47,12 +52,16 @@ pub(crate) struct Order {
     pub(crate) paid_at: Option<Timestamp>,
 }
 
-const ORDER: &str = "id, user_id, status, reason, lines, subtotal, discount, shipping, tax, total, currency, \
+const ORDER: &str = "id, user_id, status, reason, lines, revision, hidden, subtotal, discount, shipping, tax, total, currency, \
      discount_code, placement_key, shipping_address, billing_address, payment_token, tracking, promised, refunded, \
      created_at, updated_at, expires_at, paid_at";
 
 impl Order {
     fn read(mut row: Row) -> Result<Self> {
+        Self::read_from(&mut row)
+    }
+
+    fn read_from(row: &mut Row) -> Result<Self> {
         let raw = |json: Option<String>| json.map(RawValue::from_string).transpose();
         Ok(Self {
             id: OrderId(row.next()?),
@@ -60,6 +69,8 @@ impl Order {
             status: parsed(&row.next::<String>()?)?,
             reason: row.next()?,
             lines: RawValue::from_string(row.next()?)?,
+            revision: row.next()?,
+            hidden: row.next()?,
             subtotal: Money::from_minor(row.next()?),
             discount: Money::from_minor(row.next()?),
             shipping: Money::from_minor(row.next()?),
@@ -114,11 +125,16 @@ pub(crate) struct NewOrder<'a> {
     pub(crate) expires_at: Timestamp,
 }
 
-pub(crate) async fn insert(transaction: &Transaction, new: &NewOrder<'_>, now: Timestamp) -> Result<Order> {
+/// Adds an order, and says of its customer what the projection of accounts does, if it knows the account yet.
+pub(crate) async fn insert(
+    transaction: &Transaction,
+    new: &NewOrder<'_>,
+    now: Timestamp,
+) -> Result<(Order, Option<String>)> {
     let insert = format!(
         "INSERT INTO orders (user_id, status, lines, subtotal, discount, shipping, tax, total, currency, discount_code, \
          placement_key, shipping_address, billing_address, payment_token, created_at, updated_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING {ORDER}"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING {ORDER}, (SELECT u.status FROM users u WHERE u.id = orders.user_id)"
     );
     let NewOrder { user_id, priced, .. } = new;
     let values = params![
@@ -141,7 +157,8 @@ pub(crate) async fn insert(transaction: &Transaction, new: &NewOrder<'_>, now: T
         new.expires_at.0
     ];
     let row = transaction.query_one(&insert, values).await?;
-    Order::read(row.ok_or_else(|| Error::Internal("orders: INSERT returned no row".into()))?)
+    let mut row = row.ok_or_else(|| Error::Internal("orders: INSERT returned no row".into()))?;
+    Ok((Order::read_from(&mut row)?, row.next()?))
 }
 
 fn json<T: Serialize>(value: Option<&T>) -> Result<Option<String>> {
@@ -184,6 +201,54 @@ pub(crate) async fn advance(
     );
     let row = transaction.query_one(&update, params![step.to().as_str(), reason, now.0, id.0]).await?;
     row.map(Order::read).transpose()
+}
+
+/// What an order is changed to.
+pub(crate) struct Change<'a> {
+    pub(crate) priced: &'a Priced,
+    pub(crate) shipping_address: Option<&'a Address>,
+    pub(crate) billing_address: Option<&'a Address>,
+}
+
+/// Changes an order that holds its stock, and lets it wait for that again. An address that is not given stays. `None` when
+/// it is not so any more, or was changed since `revision`.
+pub(crate) async fn change(
+    transaction: &Transaction,
+    id: OrderId,
+    revision: i64,
+    change: &Change<'_>,
+    now: Timestamp,
+) -> Result<Option<Order>> {
+    let step = Step::Change;
+    let update = format!(
+        "UPDATE orders SET status = $1, reason = NULL, updated_at = $2, revision = revision + 1, lines = $3, subtotal = $4, \
+         discount = $5, shipping = $6, tax = $7, total = $8, currency = $9, \
+         shipping_address = COALESCE($10, shipping_address), billing_address = COALESCE($11, billing_address) \
+         WHERE id = $12 AND revision = $13 AND status IN ({}) RETURNING {ORDER}",
+        allowed(step.from())
+    );
+    let Change { priced, shipping_address, billing_address } = change;
+    let values = params![
+        step.to().as_str(),
+        now.0,
+        serde_json::to_string(&priced.lines)?,
+        priced.subtotal.minor(),
+        priced.discount.minor(),
+        priced.shipping.minor(),
+        priced.tax.minor(),
+        priced.total.minor(),
+        priced.currency.as_str(),
+        json(*shipping_address)?,
+        json(*billing_address)?,
+        id.0,
+        revision
+    ];
+    transaction.query_one(&update, values).await?.map(Order::read).transpose()
+}
+
+/// Takes an order out of every list.
+pub(crate) async fn hide(transaction: &Transaction, id: OrderId) -> Result<()> {
+    Ok(transaction.execute("UPDATE orders SET hidden = TRUE WHERE id = $1", params![id.0]).await?)
 }
 
 /// Where an order that is on its way can be followed.

@@ -131,7 +131,12 @@ pub(crate) async fn is_over(transaction: &Transaction, payment: &Payment) -> Res
 }
 
 /// Writes down how a payment ended. Only the first to know announces it.
-async fn settle(transaction: &Transaction, id: PaymentId, ending: &Ending<'_>, provider: Option<String>) -> Result<()> {
+pub(crate) async fn settle(
+    transaction: &Transaction,
+    id: PaymentId,
+    ending: &Ending<'_>,
+    provider: Option<String>,
+) -> Result<()> {
     let now = Timestamp::now();
     match repository::settle(transaction, id, ending, provider, now).await? {
         Some((payment, over)) => announce(transaction, &payment, over, now).await,

@@ -3,11 +3,14 @@
 mod api {
     #[cfg(test)]
     mod contract;
+    pub(crate) mod internal;
     pub(crate) mod v1;
     pub(crate) mod webhooks;
 }
+mod by_hand;
 mod charges;
 mod ledger;
+mod own_refunds;
 mod payment;
 mod payments;
 mod provider;
@@ -37,7 +40,7 @@ impl web::Service for Payments {
     const DATABASE: Option<&'static Database> = Some(&DATABASE);
 
     fn routes() -> Router {
-        api::v1::routes().merge(api::webhooks::routes())
+        api::v1::routes().merge(api::webhooks::routes()).merge(api::internal::routes())
     }
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, audit, client};
 
 use crate::{
-    DATABASE, charges,
+    DATABASE, by_hand, charges,
     payment::{GRACE, Wish, wish},
     refunds::{self, RefundView},
     repository::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a repeated request waits for the first one to end.
-const WAIT_FOR_TWIN: Duration = Duration::from_secs(3);
+pub(crate) const WAIT_FOR_TWIN: Duration = Duration::from_secs(3);
 
 /// A payment as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -118,14 +118,20 @@ pub(crate) async fn get_by_order(caller: &Caller, order_id: OrderId) -> Result<P
     view(payment.filter(|payment| caller.may_see(payment.user_id)).ok_or(NOT_FOUND)?).await
 }
 
+/// The payment of an order, for other services.
+pub(crate) async fn booked(order_id: OrderId) -> Result<by_hand::Booked> {
+    Ok(repository::find_by_order(&DATABASE, order_id).await?.ok_or(NOT_FOUND)?.into())
+}
+
 /// What orders answer when asked about one.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct OrderSummary {
+pub(crate) struct OrderSummary {
     user_id: UserId,
-    status: OrderStatus,
+    pub(crate) status: OrderStatus,
     total: Money,
     currency: Currency,
+    revision: i64,
 }
 
 /// What a request to pay leaves behind for its repetitions.
@@ -188,11 +194,11 @@ async fn begin(
     let known = repository::order_in(transaction, order_id).await?;
     let waiting = matches!(summary.status, OrderStatus::Pending | OrderStatus::Reserved);
     let (order, check_at) = match known {
-        Some(Known::Payable(order)) => (order, Some(now.after(GRACE))),
-        // Sent when the news arrives that the stock is reserved.
-        None if waiting => {
-            let OrderSummary { user_id, total: amount, currency, .. } = *summary;
-            (PayableOrder { order_id, user_id, amount, currency }, None)
+        Some(Known::Payable(order)) if order.revision >= summary.revision => (order, Some(now.after(GRACE))),
+        // Sent when the news arrives that the stock is reserved, of what it asks for now.
+        Some(Known::Payable(_)) | None if waiting => {
+            let OrderSummary { user_id, total: amount, currency, revision, .. } = *summary;
+            (PayableOrder { order_id, user_id, amount, currency, revision }, None)
         }
         _ => return Err(Error::Conflict("not-payable", format!("the order is {}", summary.status))),
     };
@@ -271,7 +277,7 @@ pub(crate) async fn order_reserved(transaction: &Transaction, order: &PayableOrd
     let Known::Payable(order) = repository::open_order(transaction, order).await? else { return Ok(()) };
     let now = Timestamp::now();
     let check_at = now.after(GRACE);
-    let payment = match repository::send_waiting(transaction, order.order_id, check_at, now).await? {
+    let payment = match repository::send_waiting(transaction, &order, check_at, now).await? {
         Some(payment) => Some(payment),
         // What costs nothing needs no token to be paid.
         None => match token.or((order.amount == Money::ZERO).then_some("")) {

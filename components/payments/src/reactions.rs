@@ -9,8 +9,8 @@ use crate::{payments, refunds, repository::PayableOrder};
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     if let Some(reserved) = event.read::<OrderReserved>() {
-        let OrderReserved { order_id, user_id, total, currency, payment_token } = reserved?;
-        let order = PayableOrder { order_id, user_id, amount: total, currency };
+        let OrderReserved { order_id, user_id, total, currency, revision, payment_token } = reserved?;
+        let order = PayableOrder { order_id, user_id, amount: total, currency, revision };
         return payments::order_reserved(transaction, &order, payment_token.as_deref()).await;
     }
     if let Some(requested) = event.read::<RefundRequested>() {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use web::{Answer, Caller, Error, Once, Result, Service, audit};
 
 use crate::{
-    DATABASE, Payments, charges, ledger,
+    DATABASE, Payments, by_hand, charges, ledger,
     payment::{GRACE, NotRefundable, ask_again_after, give_back_again_after, refundable},
     payments::subject,
     provider::{self, Outcome, RefundRequest, RefundState},
@@ -58,8 +58,8 @@ impl RefundView {
 
 /// What a request to refund leaves behind for its repetitions.
 #[derive(Serialize, Deserialize)]
-struct Begun {
-    id: RefundId,
+pub(crate) struct Begun {
+    pub(crate) id: RefundId,
 }
 
 /// Gives back `amount` of a payment, or all that is left of it.
@@ -93,14 +93,21 @@ pub(crate) async fn refund(
             once.answer(transaction, Some(caller), StatusCode::CREATED, &Begun { id: refund.id }).await
         })
         .await?;
-    let Begun { id: refund_id } = serde_json::from_str(begun.body())?;
-    let payment = repository::find(&DATABASE, id).await?.ok_or(Error::not_found("payment"))?;
-    let find = async || repository::find_refund(&DATABASE, refund_id).await?.ok_or(Error::not_found("refund"));
-    let refund = find().await?;
     if !begun.is_replay() {
+        let Begun { id: refund_id } = serde_json::from_str(begun.body())?;
+        let payment = repository::find(&DATABASE, id).await?.ok_or(Error::not_found("payment"))?;
+        let refund = repository::find_refund(&DATABASE, refund_id).await?.ok_or(Error::not_found("refund"))?;
         send(&payment, &refund).await?;
     }
-    begun.with_body(&RefundView::of(find().await?, payment.currency))
+    shown(begun, id).await
+}
+
+/// The answer with the refund as it is now.
+pub(crate) async fn shown(begun: Answer, id: PaymentId) -> Result<Answer> {
+    let Begun { id: refund_id } = serde_json::from_str(begun.body())?;
+    let payment = repository::find(&DATABASE, id).await?.ok_or(Error::not_found("payment"))?;
+    let refund = repository::find_refund(&DATABASE, refund_id).await?.ok_or(Error::not_found("refund"))?;
+    begun.with_body(&RefundView::of(refund, payment.currency))
 }
 
 /// What is to go back.
@@ -146,11 +153,16 @@ const ORDER_OVER: &str = "the order is over";
 
 /// Gives back all that is left of a payment whose order is over.
 pub(crate) async fn give_back(transaction: &Transaction, payment: &Payment) -> Result<()> {
-    let wanted = Wanted { reason: Some(ORDER_OVER), ..Wanted::default() };
-    if let Ok(refund) = promise(transaction, payment, wanted).await? {
+    if let Some(refund) = promise_rest(transaction, payment).await? {
         send_after(transaction, payment.clone(), refund);
     }
     Ok(())
+}
+
+/// Writes down that all that is left of a payment whose order is over is about to be sent. `None` when nothing is.
+pub(crate) async fn promise_rest(transaction: &Transaction, payment: &Payment) -> Result<Option<Refund>> {
+    let wanted = Wanted { reason: Some(ORDER_OVER), ..Wanted::default() };
+    Ok(promise(transaction, payment, wanted).await?.ok())
 }
 
 /// The order is over, and a refund has failed: all that is left goes back in another one, later. The provider has
@@ -210,7 +222,11 @@ fn send_after(transaction: &Transaction, payment: Payment, refund: Refund) {
     });
 }
 
-async fn send(payment: &Payment, refund: &Refund) -> Result<()> {
+/// Sends a refund to the provider, and writes down how it ended.
+pub(crate) async fn send(payment: &Payment, refund: &Refund) -> Result<()> {
+    if by_hand::holds(payment) {
+        return conclude(refund, Outcome::Approved(String::new()), Source::Answer).await;
+    }
     let amount = u64::try_from(refund.amount.minor());
     let outcome = provider::refund(RefundRequest {
         key: refund.refund_key.clone(),
@@ -326,12 +342,13 @@ pub(crate) async fn find_out_unknown() -> Result<()> {
 }
 
 async fn find_out(refund: &Refund) -> Result<()> {
+    let payment = repository::find(&DATABASE, refund.payment_id).await?.ok_or(Error::not_found("payment"))?;
+    if by_hand::holds(&payment) {
+        return send(&payment, refund).await;
+    }
     match provider::look_up_refund(refund.refund_key.clone()).await {
         RefundState::Settled(outcome) => conclude(refund, outcome, Source::LookUp).await,
-        RefundState::Missing => {
-            let payment = repository::find(&DATABASE, refund.payment_id).await?;
-            send(&payment.ok_or(Error::not_found("payment"))?, refund).await
-        }
+        RefundState::Missing => send(&payment, refund).await,
     }
 }
 

@@ -10,7 +10,7 @@ use web::{Error, Result};
 
 pub(crate) use refunds::{
     NewRefund, Refund, add_refunded, claim_refunds, find_refund, find_refund_by_key, insert_refund, is_requested,
-    look_again_refund, open_refunds_of, promised, refunds_of, settle_refund,
+    last_refund, look_again_refund, open_refunds_of, promised, refunds_of, settle_refund,
 };
 
 use crate::payment::before;
@@ -30,6 +30,8 @@ pub(crate) struct PayableOrder {
     pub(crate) user_id: UserId,
     pub(crate) amount: Money,
     pub(crate) currency: Currency,
+    /// How often it had been changed when it cost that.
+    pub(crate) revision: i64,
 }
 
 /// A payment.
@@ -92,13 +94,16 @@ impl Payment {
     }
 }
 
-/// Writes down that an order may be paid, and returns what is known of it: that it is over may have been known before.
+/// Writes down that an order may be paid, and returns what is known of it: that it is over, or costs something else by now,
+/// may have been known before.
 pub(crate) async fn open_order(transaction: &Transaction, order: &PayableOrder) -> Result<Known> {
     transaction
         .execute(
-            "INSERT INTO payable_orders (order_id, user_id, amount, currency, closed) VALUES ($1, $2, $3, $4, FALSE) \
-             ON CONFLICT (order_id) DO NOTHING",
-            params![order.order_id.0, order.user_id.0, order.amount.minor(), order.currency.as_str()],
+            "INSERT INTO payable_orders (order_id, user_id, amount, currency, revision, closed) \
+             VALUES ($1, $2, $3, $4, $5, FALSE) ON CONFLICT (order_id) DO UPDATE \
+             SET amount = excluded.amount, currency = excluded.currency, revision = excluded.revision \
+             WHERE NOT payable_orders.closed AND payable_orders.revision < excluded.revision",
+            params![order.order_id.0, order.user_id.0, order.amount.minor(), order.currency.as_str(), order.revision],
         )
         .await?;
     order_in(transaction, order.order_id).await?.ok_or_else(|| Error::Internal("payable_orders: no row".into()))
@@ -106,13 +111,13 @@ pub(crate) async fn open_order(transaction: &Transaction, order: &PayableOrder) 
 
 /// Writes down that an order is over. What it costs is not known when that is the first that is heard of it.
 pub(crate) async fn close_order(transaction: &Transaction, order_id: OrderId, user_id: UserId) -> Result<()> {
-    let close = "INSERT INTO payable_orders (order_id, user_id, amount, currency, closed) VALUES ($1, $2, NULL, NULL, TRUE) \
+    let close = "INSERT INTO payable_orders (order_id, user_id, amount, currency, revision, closed) VALUES ($1, $2, NULL, NULL, 0, TRUE) \
          ON CONFLICT (order_id) DO UPDATE SET closed = TRUE";
     Ok(transaction.execute(close, params![order_id.0, user_id.0]).await?)
 }
 
 pub(crate) async fn order_in(transaction: &Transaction, order_id: OrderId) -> Result<Option<Known>> {
-    let query = "SELECT closed, user_id, amount, currency FROM payable_orders WHERE order_id = $1";
+    let query = "SELECT closed, user_id, amount, currency, revision FROM payable_orders WHERE order_id = $1";
     let row = transaction.query_one(query, params![order_id.0]).await?;
     row.map(|mut row| {
         if row.next::<bool>()? {
@@ -123,6 +128,7 @@ pub(crate) async fn order_in(transaction: &Transaction, order_id: OrderId) -> Re
             user_id: UserId(row.next()?),
             amount: Money::from_minor(row.next()?),
             currency: parsed(&row.next::<String>()?)?,
+            revision: row.next()?,
         }))
     })
     .transpose()
@@ -187,18 +193,20 @@ pub(crate) async fn find_by_key(database: &Database, key: &str) -> Result<Option
     database.query_one(&query, params![key]).await?.map(Payment::read).transpose()
 }
 
-/// The order's stock is reserved now: its waiting payment is about to be sent. `None` when it is not waiting.
+/// The order's stock is reserved now: its waiting payment is about to be sent, for what the order costs now. `None` when it
+/// is not waiting.
 pub(crate) async fn send_waiting(
     transaction: &Transaction,
-    order_id: OrderId,
+    order: &PayableOrder,
     check_at: Timestamp,
     now: Timestamp,
 ) -> Result<Option<Payment>> {
     let update = format!(
-        "UPDATE payments SET check_at = $1, updated_at = $2 \
-         WHERE order_id = $3 AND status = 'pending' AND check_at IS NULL RETURNING {PAYMENT}"
+        "UPDATE payments SET check_at = $1, updated_at = $2, amount = $3, currency = $4 \
+         WHERE order_id = $5 AND status = 'pending' AND check_at IS NULL RETURNING {PAYMENT}"
     );
-    transaction.query_one(&update, params![check_at.0, now.0, order_id.0]).await?.map(Payment::read).transpose()
+    let values = params![check_at.0, now.0, order.amount.minor(), order.currency.as_str(), order.order_id.0];
+    transaction.query_one(&update, values).await?.map(Payment::read).transpose()
 }
 
 /// How a payment or a refund ended, or where a payment rests.

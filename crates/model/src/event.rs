@@ -57,6 +57,9 @@ events! {
         role: Role,
         /// `active` or `suspended`.
         account_status: String,
+        /// Whether what the account orders is charged without being asked.
+        #[serde(default)]
+        charge_at_once: bool,
     }
 
     /// What an account says of itself, or what it may do, has changed: as it is now.
@@ -73,6 +76,9 @@ events! {
         role: Role,
         /// `active` or `suspended`.
         account_status: String,
+        /// Whether what the account orders is charged without being asked.
+        #[serde(default)]
+        charge_at_once: bool,
     }
 
     /// An account is gone, and with it whatever says who it was.
@@ -170,6 +176,22 @@ events! {
         currency: Currency,
     }
 
+    /// The customer wants something else, or has it brought elsewhere: what is held for it now must be what it asks for now.
+    OrderChanged = "ORDER_CHANGED" => ["inventory"], "order" / order_id {
+        /// The order.
+        order_id: OrderId,
+        /// What people read out.
+        number: String,
+        /// Who placed it.
+        user_id: UserId,
+        /// What it asks for now.
+        items: Vec<SoldItem>,
+        /// What it costs now.
+        total: Money,
+        /// The currency of all of these.
+        currency: Currency,
+    }
+
     /// Every piece of the order is held for it.
     InventoryReserved = "INVENTORY_RESERVED" => ["orders"], "order" / order_id {
         /// The order.
@@ -194,6 +216,8 @@ events! {
         total: Money,
         /// The currency of the total.
         currency: Currency,
+        /// How often the order was changed before: what it cost then is old news.
+        revision: i64,
         /// Set when the customer asked to be charged at once: the provider's token.
         payment_token: Option<String>,
     }

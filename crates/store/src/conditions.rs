@@ -24,6 +24,11 @@ impl Conditions {
         self.sql.push((left.to_owned(), 1));
     }
 
+    /// A condition that is compared with nothing, such as `NOT hidden`.
+    pub fn add_flag(&mut self, condition: &str) {
+        self.sql.push((condition.to_owned(), 0));
+    }
+
     /// The same for what has a value.
     pub fn add_some(&mut self, left: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
@@ -66,7 +71,11 @@ impl Conditions {
         let conditions = self.sql.iter().map(|(left, count)| {
             let first = next;
             next += count;
-            if *count == 1 { format!("{left} ${first}") } else { format!("{left} (${first}, ${})", first + 1) }
+            match count {
+                0 => left.clone(),
+                1 => format!("{left} ${first}"),
+                _ => format!("{left} (${first}, ${})", first + 1),
+            }
         });
         conditions.collect::<Vec<_>>().join(" AND ")
     }
@@ -116,13 +125,14 @@ mod tests {
         let mut conditions = Conditions::default();
         assert_eq!(conditions.sql(), "TRUE");
         conditions.add("status =", "paid");
+        conditions.add_flag("NOT hidden");
         conditions.add_some("total >=", None::<i64>);
         conditions.add_place("(created_at, id) <", Place(7, 8));
         let mut others = Conditions::default();
         assert!(others.is_empty() && !conditions.is_empty());
         others.add_some("total <=", Some(9_i64));
         conditions.append(others);
-        assert_eq!(conditions.sql(), "status = $1 AND (created_at, id) < ($2, $3) AND total <= $4");
+        assert_eq!(conditions.sql(), "status = $1 AND NOT hidden AND (created_at, id) < ($2, $3) AND total <= $4");
         assert_eq!(conditions.values(), params!["paid", 7_i64, 8_i64, 9_i64]);
     }
 }

@@ -27,12 +27,12 @@ pub async fn post<T: DeserializeOwned>(service: &'static str, path: &str, body: 
     read(service, status, &body)
 }
 
-/// The same, where the service may say no: its 404, 409 or 422 is the answer to whoever asks us ([`Error::Refused`]).
+/// The same, where the service may say no: its 403, 404, 409 or 422 is the answer to whoever asks us ([`Error::Refused`]).
 pub async fn ask<T: DeserializeOwned>(service: &'static str, path: &str, body: &impl Serialize) -> Result<T> {
     let body = Bytes::from(serde_json::to_vec(body)?);
     let (status, body) = send(service, Method::POST, path, body).await?;
     match status {
-        StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
             Err(Error::Refused(Box::new(serde_json::from_slice::<Refusal>(&body)?)))
         }
         status => read(service, status, &body)?.ok_or(Error::Unavailable(service.into())),

@@ -45,7 +45,7 @@ const REFUNDS: usize = 11;
 /// Each message of the provider has an id of its own.
 static MESSAGES: AtomicUsize = AtomicUsize::new(0);
 
-const STATUSES: [&str; 4] = ["shipped", "delivered", "returned", "cancelled"];
+const STATUSES: [&str; 5] = ["shipped", "delivered", "returned", "cancelled", "paid"];
 
 /// Something that somebody does. Orders and products are counted from the first of the case, and taken modulo how many
 /// there are by then.
@@ -69,6 +69,16 @@ enum Step {
     },
     Cancel {
         order: usize,
+    },
+    /// The customer wants something else instead, or has it brought elsewhere.
+    Change {
+        order: usize,
+        item: Option<(usize, u32)>,
+    },
+    /// The customer takes the money back.
+    TakeBack {
+        order: usize,
+        cents: Option<u32>,
     },
     Refund {
         order: usize,
@@ -113,7 +123,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..20usize).prop_map(|order| Step::Capture { order }),
         1 => (0..20usize).prop_map(|order| Step::Void { order }),
         3 => (0..20usize).prop_map(|order| Step::Cancel { order }),
+        4 => (0..20usize, prop::option::weighted(0.8, (0..3usize, 1..4u32)))
+            .prop_map(|(order, item)| Step::Change { order, item }),
         2 => (0..20usize, prop::option::of(1..2000u32)).prop_map(|(order, cents)| Step::Refund { order, cents }),
+        2 => (0..20usize, prop::option::of(1..2000u32)).prop_map(|(order, cents)| Step::TakeBack { order, cents }),
         4 => (0..20usize).prop_map(|order| Step::Tell { order }),
         3 => (0..20usize, 0..STATUSES.len()).prop_map(|(order, status)| Step::SetStatus { order, status }),
         3 => (0..20usize, prop::option::of(1..2000u32), prop::option::of(1..3u32), prop::bool::ANY)
@@ -154,9 +167,13 @@ impl Case<'_> {
         orders[number][0].as_i64()
     }
 
+    async fn payment(&self, order: usize) -> Option<i64> {
+        self.shop.payment_of(self.order(order)?).await.body["id"].as_i64()
+    }
+
     /// What the admin does with the payment of an order, if it has one.
     async fn at_payment(&self, order: usize, action: &str, body: &Value) -> Option<Answer> {
-        let payment = self.shop.payment_of(self.order(order)?).await.body["id"].as_i64()?;
+        let payment = self.payment(order).await?;
         let path = format!("/api/v1/payments/{payment}/{action}");
         Some(self.shop.post(path, body).by(self.shop.admin().await).await)
     }
@@ -176,9 +193,23 @@ impl Case<'_> {
             Step::Capture { order } => self.at_payment(*order, "capture", &json!({})).await?,
             Step::Void { order } => self.at_payment(*order, "void", &json!({})).await?,
             Step::Cancel { order } => self.shop.cancel(self.ann, self.order(*order)?).await,
+            Step::Change { order, item } => {
+                let body = match item {
+                    Some((number, quantity)) => {
+                        json!({ "items": [{ "productId": product(number), "quantity": quantity }] })
+                    }
+                    None => json!({ "shippingAddress": "2 Side St" }),
+                };
+                self.shop.put(format!("/api/orders/{}", self.order(*order)?), &body).by(self.ann).await
+            }
             Step::Refund { order, cents } => {
                 let body = cents.map_or(json!({}), |cents| json!({ "amount": f64::from(cents) / 100.0 }));
                 self.at_payment(*order, "refund", &body).await?
+            }
+            Step::TakeBack { order, cents } => {
+                let body = cents.map_or(json!({}), |cents| json!({ "amount": f64::from(cents) / 100.0 }));
+                let path = format!("/api/payments/{}/refund", self.payment(*order).await?);
+                self.shop.post(path, &body).by(self.ann).await
             }
             Step::Tell { order } => {
                 let id = format!("msg_{}", MESSAGES.fetch_add(1, Ordering::SeqCst));

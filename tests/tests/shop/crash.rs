@@ -20,6 +20,7 @@ use crate::{refund_requests, webhooks};
 
 mod checkouts;
 mod mails;
+mod orders;
 mod refunds;
 
 /// For one round: a request that an instance takes with it may take a minute to fail.

@@ -12,13 +12,14 @@ use super::v1::{Item, ordered};
 use crate::{
     order::{Terms, TermsKind},
     orders::{self, OrderView, Summary},
-    placing::{self, Forgotten, Placement, QuoteView},
+    placing::{self, Expected, Forgotten, Placement, QuoteView},
 };
 
 pub(crate) fn routes() -> Router {
     Router::new()
         .route("/internal/orders", web::post(place))
         .route("/internal/orders/{id}", web::get(summary))
+        .route("/internal/orders/{id}/cancel", web::post(cancel))
         .route("/internal/placements/{key}/forget", web::post(forget))
         .route("/internal/quotes", web::post(quote))
 }
@@ -26,6 +27,17 @@ pub(crate) fn routes() -> Router {
 /// Whose order it is, what it costs and where it stands.
 async fn summary(Path(id): Path<i64>) -> Result<Json<Summary>> {
     Ok(Json(orders::summary(OrderId(id)).await?))
+}
+
+#[derive(Deserialize, Validate)]
+struct Cancel {
+    #[garde(length(chars, min = 1, max = 200))]
+    reason: String,
+}
+
+/// Calls an order off, as whoever asks has been asked to by somebody who may.
+async fn cancel(Path(id): Path<i64>, Json(body): Json<Cancel>) -> Result<Json<Summary>> {
+    Ok(Json(orders::cancel_for(OrderId(id), &body.reason).await?))
 }
 
 #[derive(Deserialize, Validate)]
@@ -57,6 +69,7 @@ async fn place(Json(body): Json<Place>) -> Result<(StatusCode, Json<OrderView>)>
         shipping_address: body.shipping_address,
         billing_address: body.billing_address,
         payment_token: body.payment_token,
+        expected: Expected::default(),
     };
     Ok((StatusCode::CREATED, Json(placing::place_by_key(placement).await?)))
 }

@@ -46,10 +46,10 @@ pub(crate) enum TermsKind {
 pub(crate) struct Line {
     pub(crate) product_id: ProductId,
     #[schema(example = "Mug")]
-    name: String,
+    pub(crate) name: String,
     #[schema(example = "MUG-1")]
-    sku: Option<String>,
-    unit_price: Money,
+    pub(crate) sku: Option<String>,
+    pub(crate) unit_price: Money,
     #[schema(minimum = 1, example = 2)]
     pub(crate) quantity: u32,
     /// Before the discount.
@@ -123,6 +123,11 @@ impl Draft {
             subtotal = subtotal.plus(line.total).ok_or(Unplaceable::TooExpensive)?;
         }
         Ok(Self { lines, subtotal, currency: currency.ok_or(Unplaceable::Empty)? })
+    }
+
+    /// The same again, of what was priced before.
+    pub(crate) const fn of(lines: Vec<Line>, subtotal: Money, currency: Currency) -> Self {
+        Self { lines, subtotal, currency }
     }
 
     /// Product, quantity and unit price of each line.

@@ -27,6 +27,7 @@ impl Filter {
     /// What an index finds.
     fn indexed(&self, after: Option<Place>) -> Conditions {
         let mut conditions = Conditions::default();
+        conditions.add_flag("NOT hidden");
         if let Some(number) = &self.number {
             conditions.add("id =", order::id_of_number(number).map_or(0, |id| id.0));
         }

@@ -46,6 +46,12 @@ impl Refund {
     }
 }
 
+/// The refund of a payment that was made last.
+pub(crate) async fn last_refund(transaction: &Transaction, id: PaymentId) -> Result<Option<Refund>> {
+    let query = format!("SELECT {REFUND} FROM refunds WHERE payment_id = $1 ORDER BY id DESC LIMIT 1");
+    transaction.query_one(&query, params![id.0]).await?.map(Refund::read).transpose()
+}
+
 /// Counts what a refund gave back, or, when `amount` is below zero, what has come back of it; the payment's new state.
 pub(crate) async fn add_refunded(
     transaction: &Transaction,

@@ -9,15 +9,15 @@ use shop_tests::{Customer, Shop, ShopOptions, eventually};
 use super::{CALLERS, accounts, role};
 
 /// A shop, and who comes to it.
-pub(super) struct Cast {
-    pub(super) shop: Shop,
+pub(crate) struct Cast {
+    pub(crate) shop: Shop,
     /// In the order of [`CALLERS`], without nobody and the admin.
     people: Vec<Customer>,
     next: i64,
 }
 
 impl Cast {
-    pub(super) async fn assemble() -> Self {
+    pub(crate) async fn assemble() -> Self {
         let mut options = ShopOptions::default();
         let secret = format!("whsec_{}", STANDARD.encode("a secret that no caller has"));
         options.variables.insert("payment_webhook_secret".to_owned(), secret);
@@ -33,7 +33,7 @@ impl Cast {
     }
 
     /// Who signs in by this name of [`CALLERS`].
-    pub(super) async fn caller(&self, name: &str) -> Option<&Customer> {
+    pub(crate) async fn caller(&self, name: &str) -> Option<&Customer> {
         match CALLERS.iter().position(|caller| *caller == name).unwrap() {
             0 => None,
             6 => Some(self.shop.admin().await),
@@ -42,7 +42,7 @@ impl Cast {
     }
 
     /// The text with something new for each name in braces. What is a number stands in JSON without quotes.
-    pub(super) async fn fill(&mut self, text: &str) -> String {
+    pub(crate) async fn fill(&mut self, text: &str) -> String {
         let mut filled = text.to_owned();
         for name in names(text) {
             let value = self.make(name).await;

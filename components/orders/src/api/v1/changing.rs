@@ -59,7 +59,8 @@ async fn cancel(caller: Caller, Path(id): Path<i64>) -> Result<Json<OrderView>> 
 #[derive(Deserialize, Validate, ToSchema)]
 #[schema(as = OrderStatusChange, example = json!({"status": "shipped", "tracking": "1Z999AA10123456784"}))]
 struct SetStatus {
-    /// `shipped`, `delivered`, `returned` or `cancelled`; the others come of what happens to the order.
+    /// `paid`, when the money came outside of the shop; `shipped`, `delivered`, `returned` or `cancelled`. The others come
+    /// of what happens to the order.
     #[garde(skip)]
     status: OrderStatus,
     /// Why, for people.
@@ -72,7 +73,7 @@ struct SetStatus {
     tracking: Option<String>,
 }
 
-/// Brings a paid order to its next state. Again changes nothing.
+/// Brings an order to its next state. Again changes nothing.
 #[utoipa::path(
     method(put, patch),
     path = "/api/v1/orders/{id}/status",

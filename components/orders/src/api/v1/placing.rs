@@ -10,7 +10,7 @@ use web::{Answer, Caller, Error, Result, Submitted, openapi::IdempotencyKey};
 use super::{Item, ordered};
 use crate::{
     orders::OrderView,
-    placing::{self, Choice, Request},
+    placing::{self, Choice, Expected, Means, Request},
 };
 
 pub(super) fn routes() -> Router {
@@ -93,7 +93,8 @@ async fn place(caller: Caller, Submitted { body, once }: Submitted<Place>) -> Re
         discount_code: body.discount_code,
         shipping_address: choice(shipping, body.shipping_address_id, "shippingAddressId", "shippingAddress")?,
         billing_address: choice(billing, body.billing_address_id, "billingAddressId", "billingAddress")?,
-        payment_token: choice(token, body.payment_method_id, "paymentMethodId", "payment")?,
+        means: choice(token, body.payment_method_id, "paymentMethodId", "payment")?.map(Means::Token),
+        expected: Expected::default(),
     };
     placing::place(&caller, &once, request).await
 }
