@@ -1,7 +1,7 @@
 //! The books, in double entry: what moved, from where to where.
 //!
-//! Accounts, as the shop sees them: `provider` is what the provider owes it, `revenue` what customers have paid, and
-//! `refunds` what went back to them. Debits are positive, credits negative, so every posting sums to zero, and with them
+//! Accounts, as the shop sees them: `provider` is what the provider owes it, `hand` what it has without one, `revenue` what
+//! customers have paid, and `refunds` what went back to them. Debits are positive, credits negative, so every posting sums to zero, and with them
 //! every order and everything. Holding money and letting it go moves nothing.
 
 use model::{Currency, Money, OrderId, PaymentId, Timestamp};
@@ -11,11 +11,12 @@ use utoipa::ToSchema;
 use web::{Page, PageQuery, Result};
 
 use crate::{
-    DATABASE,
+    DATABASE, by_hand,
     repository::{self, Payment, Refund},
 };
 
 const PROVIDER: &str = "provider";
+const HAND: &str = "hand";
 const REVENUE: &str = "revenue";
 const REFUNDS: &str = "refunds";
 
@@ -31,7 +32,7 @@ pub(crate) struct Entry {
     pub(crate) posting: String,
     pub(crate) order_id: OrderId,
     pub(crate) payment_id: PaymentId,
-    /// `provider`, `revenue` or `refunds`.
+    /// `provider`, `hand`, `revenue` or `refunds`.
     #[schema(example = "provider")]
     pub(crate) account: String,
     /// A debit when positive, a credit when negative.
@@ -48,14 +49,19 @@ pub(crate) struct Posting {
     pub(crate) amount: Money,
 }
 
-/// Money was taken: the provider has it for the shop.
+/// Who has a payment's money.
+fn holder(payment: &Payment) -> &'static str {
+    if by_hand::holds(payment) { HAND } else { PROVIDER }
+}
+
+/// Money was taken: the provider has it for the shop, or an admin.
 pub(crate) async fn captured(transaction: &Transaction, payment: &Payment, now: Timestamp) -> Result<()> {
     // What costs nothing moves nothing.
     if payment.amount == Money::ZERO {
         return Ok(());
     }
     let name = format!("capture/{}", payment.id);
-    let posting = Posting { name, debit: PROVIDER, credit: REVENUE, amount: payment.amount };
+    let posting = Posting { name, debit: holder(payment), credit: REVENUE, amount: payment.amount };
     repository::ledger::post(transaction, payment, &posting, now).await
 }
 
@@ -66,8 +72,12 @@ pub(crate) async fn refunded(
     refund: &Refund,
     now: Timestamp,
 ) -> Result<()> {
-    let posting =
-        Posting { name: format!("refund/{}", refund.id), debit: REFUNDS, credit: PROVIDER, amount: refund.amount };
+    let posting = Posting {
+        name: format!("refund/{}", refund.id),
+        debit: REFUNDS,
+        credit: holder(payment),
+        amount: refund.amount,
+    };
     repository::ledger::post(transaction, payment, &posting, now).await
 }
 

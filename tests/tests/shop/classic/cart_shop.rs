@@ -54,3 +54,73 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn a_purchase_from_start_to_end() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let seller = shop.seller("sue").await;
+    let mug = json!({ "name": "Mug", "description": "Holds 350 ml", "price": 14.5, "stock": 5 });
+    let mug = shop.post("/product", &mug).by(&seller).await.expect(201)["id"].clone();
+    shop.settle().await;
+
+    let ann = json!({ "username": "ann", "email": "ann@example.com", "password": "correct horse battery" });
+    let registered = shop.post("/register", &ann).await.expect(201);
+    assert_eq!(registered["message"], "User created");
+    let ann = json!({ "email": "ann@example.com", "password": "correct horse battery" });
+    let token = shop.post("/login", &ann).await.expect(200)["token"].as_str().unwrap().to_owned();
+    assert_eq!(shop.get("/validate").bearer(&token).await.expect(200)["user"]["id"], registered["user"]["id"]);
+
+    let cart = shop.post("/cart", &json!({ "productId": mug, "quantity": 1 })).bearer(&token).await.expect(200);
+    assert_eq!(cart["items"], json!([{ "productId": mug, "quantity": 1 }]));
+    let path = format!("/cart/{mug}");
+    let update =
+        shop.request(reqwest::Method::PATCH, &path).json(&json!({ "qty": 2 })).bearer(&token).await.expect(200);
+    assert_eq!(update, json!({ "message": "Cart updated successfully" }));
+    let placed = shop.request(reqwest::Method::POST, "/order").bearer(&token).await.expect(200);
+    assert_eq!((&placed["customerId"], &placed["status"]), (&registered["user"]["id"], &json!("pending")));
+    let order = placed["orderId"].as_i64().unwrap();
+    shop.wait_for(order, "reserved").await;
+
+    let checkout = async || shop.get(format!("/orders/{order}/checkout")).bearer(&token).await;
+    assert_eq!(checkout().await.expect(200), json!({ "message": "Order checked out successfully" }));
+    assert_eq!(checkout().await.expect(200), json!({ "message": "Order checked out successfully" }));
+    shop.wait_for(order, "paid").await;
+    shop.settle().await;
+    assert_eq!(charges(&shop), [2900], "once");
+    let orders = shop.get("/orders").bearer(&token).await.expect(200);
+    assert_eq!((&orders[0]["orderId"], &orders[0]["status"]), (&json!(order), &json!("paid")));
+    let stock = async || shop.post("/product/stock", &json!({ "ids": [mug] })).await.expect(200);
+    assert_eq!(stock().await, json!([{ "id": mug, "stock": 3 }]));
+
+    let deleted = shop.delete(format!("/order/{order}")).bearer(&token).await.expect(200);
+    assert_eq!(deleted, json!({ "message": "Order deleted successfully" }));
+    shop.settle().await;
+    assert_eq!(shop.get("/orders").bearer(&token).await.expect(200), json!([]), "gone from every list");
+    assert_message(&shop.get(format!("/order/{order}")).bearer(&token).await, 404, "order not found", "gone");
+    assert_eq!(shop.find_order(order).await["status"], "cancelled", "kept for the books");
+    assert_eq!(stock().await, json!([{ "id": mug, "stock": 5 }]));
+    shop.audit();
+}
+
+#[tokio::test]
+async fn an_order_is_brought_on_its_way_by_an_admin_and_called_off_by_its_customer() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(5.0, 10).await;
+    let order = shop.place(&ann, mug, 1, Some("tok_visa")).await;
+    shop.wait_for(order, "paid").await;
+    let path = format!("/order/{order}");
+    let set = |status: &str| shop.request(reqwest::Method::PATCH, &path).json(&json!({ "status": status }));
+    for status in ["SHIPPED", "shipped", "completed"] {
+        let done = set(status).by(shop.admin().await).await.expect(200);
+        assert_eq!(done, json!({ "message": "Order status updated successfully" }));
+    }
+    assert_eq!(shop.get(&path).by(&ann).await.expect(200)["status"], "delivered");
+    set("cancelled").by(&ann).await.expect(409);
+    // What is on its way or there cannot be called off, but need not be seen any more.
+    shop.delete(&path).by(&ann).await.expect(200);
+    assert_eq!(shop.get("/api/v1/orders").by(&ann).await.expect(200)["items"], json!([]));
+    assert_eq!(shop.find_order(order).await["status"], "delivered");
+    shop.settle().await;
+    shop.audit();
+}

@@ -81,3 +81,111 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn a_purchase_from_start_to_end() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let seller = shop.seller("sue").await;
+    let item = json!({
+        "itemName": "Mug", "unitPrice": 14.5, "imageUrls": ["https://img.example.com/mug.jpg"], "upc": "036000291452",
+        "availability": 5, "metadata": { "colour": "blue", "sizes": [1, 2] }
+    });
+    let item = shop.post("/api/items", &item).by(&seller).await.expect(201)["itemId"].clone();
+    shop.settle().await;
+
+    let ann = json!({ "username": "ann", "email": "ann@example.com", "password": "correct horse battery", "shippingAddress": "1 Main St" });
+    let registered = shop.post("/auth/register", &ann).await.expect(201);
+    assert!(registered["password"].is_null(), "{registered}");
+    let ann = json!({ "username": "ann", "password": "correct horse battery" });
+    let token = shop.post("/auth/login", &ann).await.expect(200)["token"].as_str().unwrap().to_owned();
+    let me = shop.get("/account/me").bearer(&token).await.expect(200);
+    assert_eq!((&me["username"], &me["shippingAddress"]), (&json!("ann"), &json!("1 Main St")));
+
+    let order = json!({ "items": [{ "itemId": item, "quantity": 1 }], "shippingAddress": "1 Main St" });
+    let placed = shop.post("/api/orders", &order).bearer(&token).await.expect(201);
+    assert_eq!((&placed["state"], &placed["totalAmount"]), (&json!("PENDING_PAYMENT"), &json!(14.5)));
+    let order = placed["orderId"].as_i64().unwrap();
+    let path = format!("/api/orders/{order}");
+    let change = json!({ "items": [{ "itemId": item, "quantity": 2 }] });
+    assert_eq!(shop.put(&path, &change).bearer(&token).await.expect(200)["totalAmount"], 29.0);
+    shop.wait_for(order, "reserved").await;
+
+    let payment = json!({ "orderId": order, "amount": 29, "paymentMethod": "tok_visa" });
+    let pay = || shop.post("/api/payments", &payment).bearer(&token).key("pay");
+    let wrong = json!({ "orderId": order, "amount": 28.99, "paymentMethod": "tok_visa" });
+    shop.post("/api/payments", &wrong).bearer(&token).key("wrong").await.expect(409);
+    let (paid, again) = (pay().await.expect(201), pay().await.expect(200));
+    assert_eq!((&paid["status"], &paid), (&json!("SUCCESS"), &again));
+    shop.wait_for(order, "paid").await;
+    shop.settle().await;
+    assert_eq!(shop.get(&path).bearer(&token).await.expect(200)["state"], "PAID");
+    let availability =
+        async || shop.get(format!("/api/items/{item}/availability")).await.expect(200)["availability"].clone();
+    assert_eq!(availability().await, 3);
+
+    let refund = format!("/api/payments/{}/refund", paid["id"]);
+    let refund = async || shop.post(&refund, &json!({})).bearer(&token).key("refund").await;
+    let (back, again) = (refund().await.expect(201), refund().await);
+    assert_eq!((&back["amount"], &back["id"]), (&json!(29.0), &again.body["id"]));
+    shop.settle().await;
+    assert_eq!(
+        shop.get(format!("/api/payments/{}", paid["id"])).bearer(&token).await.expect(200)["status"],
+        "REFUNDED"
+    );
+    assert_eq!(shop.get(&path).bearer(&token).await.expect(200)["state"], "CANCELLED");
+    assert_eq!(availability().await, 5);
+    shop.audit();
+}
+
+#[tokio::test]
+async fn a_payment_that_fails_cancels_the_order_and_gives_the_stock_back() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(5.0, 3).await;
+    let order = json!({ "items": [{ "itemId": mug, "quantity": 3 }] });
+    let order = shop.post("/api/orders", &order).by(&ann).await.expect(201)["orderId"].as_i64().unwrap();
+    shop.wait_for(order, "reserved").await;
+    let payment = json!({ "orderId": order, "paymentMethod": "tok_declined" });
+    let payment = shop.post("/api/payments", &payment).by(&ann).await.expect(201);
+    assert_eq!(payment["status"], "FAILED");
+    shop.wait_for(order, "failed").await;
+    shop.settle().await;
+    assert_eq!(shop.get(format!("/api/orders/{order}")).by(&ann).await.expect(200)["state"], "PAYMENT_FAILED");
+    assert_eq!(shop.get(format!("/api/items/{mug}/availability")).await.expect(200)["availability"], 3);
+    shop.audit();
+}
+
+#[tokio::test]
+async fn customers_take_back_what_they_have_paid_until_it_is_shipped_and_never_more() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let (ann, bob) = (shop.customer("ann").await, shop.customer("bob").await);
+    let mug = shop.product(5.0, 10).await;
+    let paid = async || {
+        let order = shop.place(&ann, mug, 2, Some("tok_visa")).await;
+        shop.wait_for(order, "paid").await;
+        (order, format!("/api/payments/{}/refund", shop.payment_of(order).await.expect(200)["id"]))
+    };
+    let (order, refund) = paid().await;
+    shop.post(&refund, &json!({})).by(&bob).await.expect(404);
+    let part = shop.post(&refund, &json!({ "amount": 4 })).by(&ann).await.expect(201);
+    assert_eq!((&part["amount"], &part["status"]), (&json!(4.0), &json!("SUCCESS")));
+    assert_eq!(shop.find_order(order).await["status"], "paid");
+    shop.post(&refund, &json!({ "amount": 6.01 })).by(&ann).await.expect(409);
+    // All that is left: one refund, however often it is asked for.
+    let all = json!({ "amount": 6 });
+    let answers = join_all((0..5).map(|_| shop.post(&refund, &all).by(&ann).into_future())).await;
+    let ids: BTreeSet<_> =
+        answers.iter().filter(|answer| answer.status == 201).map(|answer| answer.body["id"].as_i64()).collect();
+    assert_eq!(ids.len(), 1, "{answers:?}");
+    shop.settle().await;
+    assert_eq!(shop.find_order(order).await["status"], "cancelled");
+
+    let (order, refund) = paid().await;
+    let shipped = json!({ "status": "shipped" });
+    shop.put(format!("/api/v1/orders/{order}/status"), &shipped).by(shop.admin().await).await.expect(200);
+    assert_message(&shop.post(&refund, &json!({})).by(&ann).await, 409, "the order is shipped", "all");
+    assert_message(&shop.post(&refund, &json!({ "amount": 1 })).by(&ann).await, 409, "the order is shipped", "a part");
+    shop.post(&refund, &json!({ "amount": 1 })).by(shop.admin().await).await.expect(201);
+    shop.settle().await;
+    shop.audit();
+}

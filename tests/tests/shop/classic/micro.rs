@@ -64,3 +64,80 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn a_purchase_from_start_to_end() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let admin = shop.admin().await;
+    let category = shop.post("/categories", &json!({ "name": "Kitchen" })).by(admin).await.expect(201)["id"].clone();
+    let mug =
+        json!({ "name": "Mug", "description": "Holds 350 ml", "price": 14.5, "stock": 5, "categoryId": category });
+    let mug = shop.post("/products", &mug).by(admin).await.expect(201)["id"].clone();
+    shop.settle().await;
+
+    let ann = json!({ "name": "ann", "email": "ann@example.com", "password": "correct horse battery" });
+    shop.post("/auth/signup", &ann).await.expect(201);
+    let ann = json!({ "email": "ann@example.com", "password": "correct horse battery" });
+    let token = shop.post("/auth/login", &ann).await.expect(200)["token"].as_str().unwrap().to_owned();
+    shop.get("/auth/session").bearer(&token).await.expect(200);
+
+    let wanted = json!({ "productId": mug, "quantity": 3 });
+    let early = shop.post("/orders/me", &wanted).bearer(&token).await;
+    assert_eq!(early.status, 400, "it is not in the cart: {}", early.text);
+    shop.post("/carts/me/items", &wanted).bearer(&token).await;
+    let order = json!({ "productId": mug, "quantity": 2 });
+    let key = "the only one";
+    let placed = shop.post("/orders/me", &order).bearer(&token).key(key).await.expect(201);
+    assert_eq!((&placed["status"], &placed["total"]), (&json!("pending"), &json!(29.0)));
+    assert_eq!(shop.post("/orders/me", &order).bearer(&token).key(key).await.expect(201)["id"], placed["id"]);
+    let cart = shop.get("/carts/me").bearer(&token).await.expect(200);
+    assert_eq!(cart["items"][0]["quantity"], 1, "the rest stays: {cart}");
+
+    let order = placed["id"].as_i64().unwrap();
+    let path = format!("/orders/{order}/status");
+    let set = |status: &str| shop.request(reqwest::Method::PATCH, &path).json(&json!({ "status": status })).by(admin);
+    // At once, while its stock may still be on its way.
+    for (status, code) in [("paid", 200), ("delivered", 409), ("shipped", 200), ("cancelled", 409), ("delivered", 200)]
+    {
+        let answer = set(status).await.expect(code);
+        if code == 200 {
+            assert_eq!(answer["status"], status);
+        }
+    }
+    shop.settle().await;
+    let mine = shop.get("/orders/me").bearer(&token).await.expect(200);
+    assert_eq!((&mine[0]["id"], &mine[0]["status"]), (&json!(order), &json!("delivered")));
+    assert_eq!(shop.get(format!("/products/{mug}")).await.expect(200)["stock"], 3);
+    shop.audit();
+}
+
+#[tokio::test]
+async fn an_order_is_called_off_only_while_it_is_pending() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let (ann, mug) = (shop.customer("ann").await, shop.product(5.0, 10).await);
+    let cancel = async |order| shop.request(reqwest::Method::PATCH, format!("/orders/{order}/cancel")).by(&ann).await;
+    let order = shop.place(&ann, mug, 1, None).await;
+    assert_eq!(cancel(order).await.expect(200)["status"], "cancelled");
+    assert_eq!(cancel(order).await.expect(200)["status"], "cancelled", "again");
+    let order = shop.place(&ann, mug, 1, Some("tok_visa")).await;
+    shop.wait_for(order, "paid").await;
+    assert_message(&cancel(order).await, 409, "the order is paid", "paid");
+    shop.settle().await;
+    assert_eq!(shop.stock(mug).await["available"], 9);
+    shop.audit();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_the_cart_once_is_ordered_once_however_many_ask_for_it() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let (ann, mug) = (shop.customer("ann").await, shop.product(5.0, 10).await);
+    shop.post("/carts/me/items", &json!({ "productId": mug, "quantity": 2 })).by(&ann).await;
+    let body = json!({ "productId": mug, "quantity": 1 });
+    let answers = join_all((0..6).map(|_| shop.post("/orders/me", &body).by(&ann).into_future())).await;
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 2, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 4, "{statuses:?}");
+    shop.settle().await;
+    assert_eq!(shop.stock(mug).await["available"], 8);
+    shop.audit();
+}

@@ -83,3 +83,105 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn a_purchase_from_start_to_end() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let mug = json!({ "name": "Mug", "description": "Holds 350 ml", "price": 14.5, "stock": 5 });
+    let mug = shop.post("/api/admin/products", &mug).by(shop.admin().await).await.expect(201)["id"].clone();
+    shop.settle().await;
+
+    let ann = json!({ "email": "ann@example.com", "password": "correct horse battery", "firstName": "Ann", "lastName": "Lee" });
+    shop.post("/api/auth/register", &ann).await.expect(201);
+    let ann = json!({ "email": "ann@example.com", "password": "correct horse battery" });
+    let token = shop.post("/api/auth/login", &ann).await.expect(200)["token"].as_str().unwrap().to_owned();
+    assert_eq!(shop.get("/api/auth/profile").bearer(&token).await.expect(200)["firstName"], "Ann");
+
+    let order = json!({ "items": [{ "productId": mug, "quantity": 2, "price": 14.5 }], "totalAmount": 29 });
+    let placed = shop.post("/api/orders", &order).bearer(&token).await.expect(201);
+    assert_eq!((&placed["status"], &placed["totalAmount"]), (&json!("PENDING"), &json!(29.0)));
+    let order = placed["id"].as_i64().unwrap();
+    shop.wait_for(order, "paid").await;
+    shop.settle().await;
+    let mine = shop.get("/api/orders/my-orders").bearer(&token).await.expect(200);
+    assert_eq!((&mine[0]["id"], &mine[0]["status"]), (&json!(order), &json!("CONFIRMED")));
+    let payment = shop.get(format!("/api/payments/order/{order}")).bearer(&token).await.expect(200);
+    assert_eq!((&payment["amount"], &payment["status"]), (&json!(29.0), &json!("SUCCESS")));
+    assert_eq!(shop.get(format!("/api/products/{mug}")).await.expect(200)["stock"], 3);
+    assert_eq!(shop.get("/api/orders/all").by(shop.admin().await).await.expect(200)[0]["id"], order);
+    let confirmed = format!("SELECT count(*) FROM mails WHERE kind = 'order-paid' AND subject = 'order/{order}'");
+    assert_eq!(shop.value("notifications", &confirmed), 1);
+    shop.audit();
+}
+
+#[tokio::test]
+async fn an_account_of_this_family_pays_without_being_asked_and_others_when_they_say_what_it_costs() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let mug = shop.product(5.0, 10).await;
+    let ann = json!({ "email": "ann@example.com", "password": "correct horse battery", "firstName": "Ann", "lastName": "Lee" });
+    shop.post("/api/auth/register", &ann).await.expect(201);
+    let ann = shop.sign_in("ann@example.com", "correct horse battery").await;
+    let bob = shop.customer("bob").await;
+    shop.settle().await;
+    let plain = json!({ "items": [{ "productId": mug, "quantity": 1 }] });
+    let priced = json!({ "items": [{ "productId": mug, "quantity": 1, "price": 5 }] });
+    for (who, body, status) in [(&ann, &plain, "paid"), (&bob, &plain, "reserved"), (&bob, &priced, "paid")] {
+        let order = shop.post("/api/orders", body).by(who).await.expect(201)["id"].as_i64().unwrap();
+        shop.wait_for(order, status).await;
+    }
+    // Whoever has a payment method pays with that.
+    let method = json!({ "token": "tok_declined" });
+    shop.post("/api/v1/users/me/payment-methods", &method).by(&bob).await.expect(201);
+    let order = shop.post("/api/orders", &priced).by(&bob).await.expect(201)["id"].as_i64().unwrap();
+    shop.wait_for(order, "failed").await;
+    assert_eq!(shop.get(format!("/api/orders/{order}")).by(&bob).await.expect(200)["status"], "FAILED");
+    shop.settle().await;
+    assert_eq!(shop.stock(mug).await["available"], 7, "what failed holds nothing");
+    shop.audit();
+}
+
+#[tokio::test]
+async fn an_order_for_more_than_there_is_fails_and_there_is_nothing_to_undo() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let (ann, mug) = (shop.customer("ann").await, shop.product(5.0, 1).await);
+    let body = json!({ "items": [{ "productId": mug, "quantity": 2 }], "totalAmount": 10 });
+    let order = shop.post("/api/orders", &body).by(&ann).await.expect(201)["id"].as_i64().unwrap();
+    shop.wait_for(order, "failed").await;
+    shop.settle().await;
+    assert_eq!(shop.get(format!("/api/orders/{order}")).by(&ann).await.expect(200)["status"], "FAILED");
+    assert_eq!(shop.provider_books().len(), 0);
+    assert_eq!(shop.stock(mug).await["available"], 1);
+    shop.audit();
+}
+
+#[tokio::test]
+async fn somebody_whose_account_is_suspended_orders_nothing_and_accounts_are_not_asked() {
+    needs_bench!("it watches calls");
+    let script = Script::new();
+    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
+    let (ann, mug) = (shop.customer("ann").await, shop.product(5.0, 10).await);
+    let body = json!({ "items": [{ "productId": mug, "quantity": 1 }] });
+    shop.post("/api/orders", &body).by(&ann).await.expect(201);
+    let suspend = json!({ "status": "suspended" });
+    shop.put(format!("/api/v1/users/{}/status", ann.id), &suspend).by(shop.admin().await).await.expect(200);
+    shop.settle().await;
+    let token = shop.access_token(&ann).await;
+    script.record();
+    let refused = shop.post("/api/orders", &body).bearer(&token).await;
+    assert_message(&refused, 403, "the account is suspended", "with a token that is still good");
+    let asked: Vec<_> = script
+        .recorded()
+        .into_iter()
+        .filter(|call| call.detail.contains("accounts.spin.internal/internal/users"))
+        .collect();
+    assert!(asked.is_empty(), "{asked:?}");
+    shop.post("/api/v1/orders", &body).bearer(&token).await.expect(403);
+    assert_eq!(shop.value("orders", "SELECT count(*) FROM orders"), 1);
+
+    let active = json!({ "status": "active" });
+    shop.put(format!("/api/v1/users/{}/status", ann.id), &active).by(shop.admin().await).await.expect(200);
+    shop.settle().await;
+    shop.post("/api/orders", &body).bearer(&token).await.expect(201);
+    shop.settle().await;
+    shop.audit();
+}
