@@ -98,6 +98,13 @@ fn refused(
     Refused { by, method, path, body, status, says }
 }
 
+/// What the provider has been asked to take, in cents.
+fn charges(shop: &Shop) -> Vec<i64> {
+    let books = shop.provider_books();
+    let charges = books.iter().filter(|(key, _)| key.starts_with("charge/"));
+    charges.map(|(_, entry)| entry["amount"].as_i64().unwrap()).collect()
+}
+
 /// The sentence of an answer.
 fn says(message: &str) -> Value {
     json!({ "message": message })

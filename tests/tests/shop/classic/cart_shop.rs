@@ -1,8 +1,9 @@
 //! The cart shop: bare paths, one word each.
 
 use serde_json::{Value, json};
+use shop_tests::{Shop, ShopOptions};
 
-use super::{STRANGERS, check_crowds, check_refused, check_strangers, field, refused, says};
+use super::{STRANGERS, assert_message, charges, check_crowds, check_refused, check_strangers, field, refused, says};
 use crate::roles::{self, OWNER, Row, SIGNED_IN, delete, get, patch};
 
 pub(super) fn rows() -> Vec<Row> {

@@ -1,8 +1,12 @@
 //! Micro: bare paths, `…/me`.
 
-use serde_json::{Value, json};
+use std::future::IntoFuture;
 
-use super::{STRANGERS, check_crowds, check_refused, check_strangers, field, refused, says};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use shop_tests::{Shop, ShopOptions};
+
+use super::{STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, refused, says};
 use crate::roles::{self, ADMIN, OWNER, Row, SIGNED_IN, created, get, patch, post};
 
 pub(super) fn rows() -> Vec<Row> {

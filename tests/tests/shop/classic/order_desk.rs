@@ -1,8 +1,9 @@
 //! The order desk: `/api/…`, orders with a `status` in capitals.
 
 use serde_json::{Value, json};
+use shop_tests::{Script, Shop, ShopOptions, needs_bench};
 
-use super::{STRANGERS, check_crowds, check_refused, check_strangers, field, refused, says};
+use super::{STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, refused, says};
 use crate::roles::{self, ADMIN, OWNER, Row, SIGNED_IN, created, get, post};
 
 pub(super) fn rows() -> Vec<Row> {
