@@ -4,6 +4,8 @@ CREATE TABLE users (
   id                   INTEGER PRIMARY KEY AUTOINCREMENT,
   email                TEXT   UNIQUE,
   username             TEXT   NOT NULL,
+  -- By which it can sign in as well: the name in lower case, of the first account that took it. Names need not be unique.
+  login_name           TEXT   UNIQUE,
   password_hash        TEXT   NOT NULL,
   role                 TEXT   NOT NULL,
   status               TEXT   NOT NULL,
@@ -12,6 +14,8 @@ CREATE TABLE users (
   last_name            TEXT,
   phone                TEXT,
   locale               TEXT,
+  -- Whether its orders are charged as soon as they are placed.
+  charge_at_once       BIGINT NOT NULL DEFAULT 0,
   -- Of `addresses` and `payment_methods`: a column holds one, so there is never more than one default.
   shipping_address_id  BIGINT,
   billing_address_id   BIGINT,
@@ -64,6 +68,14 @@ CREATE TABLE payment_methods (
 );
 
 CREATE INDEX payment_methods_of_user ON payment_methods (user_id, id);
+
+-- What clients of older shops write into an account, as they wrote it: JSON texts and objects. Never the number of a card.
+CREATE TABLE written_details (
+  user_id           BIGINT PRIMARY KEY REFERENCES users (id),
+  shipping_address  TEXT,
+  billing_address   TEXT,
+  payment_method    TEXT
+);
 
 -- Sign-ins. A session is the family of the refresh tokens that follow one another in it.
 CREATE TABLE sessions (

@@ -135,6 +135,10 @@ impl Shop {
             let wrong = self.query("accounts", &wrong);
             findings.check(wrong.is_empty(), || format!("accounts {wrong:?}: the {default} is none of their own"));
         }
+        let left = "SELECT u.id FROM users u LEFT JOIN written_details w ON w.user_id = u.id WHERE u.deleted_at IS NOT NULL \
+             AND (u.login_name IS NOT NULL OR w.user_id IS NOT NULL OR EXISTS (SELECT 1 FROM addresses a WHERE a.user_id = u.id))";
+        let left = self.query("accounts", left);
+        findings.check(left.is_empty(), || format!("accounts {left:?} are deleted, but not all of them is gone"));
         let open = "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id \
              WHERE s.revoked_at IS NULL AND (u.status <> 'active' OR u.deleted_at IS NOT NULL)";
         let open = self.query("accounts", open);

@@ -28,6 +28,9 @@ pub(crate) struct User {
     pub(crate) role: Role,
     pub(crate) status: Status,
     pub(crate) created_at: Timestamp,
+    /// Whether its orders are charged as soon as they are placed.
+    #[serde(skip)]
+    pub(crate) charge_at_once: bool,
 }
 
 /// What people say of themselves.
@@ -198,6 +201,11 @@ pub(crate) fn username(wanted: Option<&str>, email: &Email) -> Result<String, Re
     is_username(name).map(|()| name.to_owned())
 }
 
+/// The form in which names are compared where somebody signs in by one; `None` for what could be an address.
+pub(crate) fn login_name(username: &str) -> Option<String> {
+    (!username.contains('@')).then(|| username.trim().to_lowercase())
+}
+
 /// A name by which people call an account.
 pub(crate) fn is_username(text: &str) -> Result<(), Refusal> {
     line(text, LONGEST_USERNAME, "must not be longer than 64 characters")
@@ -267,6 +275,12 @@ mod tests {
         for wanted in ["", "  ", "a\0b", "two\nlines", &"ä".repeat(65)] {
             assert!(username(Some(wanted), &email).is_err(), "{wanted:?}");
         }
+    }
+
+    #[test]
+    fn a_name_to_sign_in_with_is_never_an_address() {
+        assert_eq!(login_name(" Ann Lee ").as_deref(), Some("ann lee"));
+        assert_eq!(login_name("ann@example.com"), None);
     }
 
     #[test]

@@ -5,67 +5,113 @@ use model::{
     Role, Timestamp, UserId,
     event::{UserCreated, UserDeleted, UserUpdated},
 };
+use serde::Serialize;
 use serde_json::json;
 use store::{Durability, Transaction};
 use web::{Answer, Caller, Error, Once, Result, Service, audit, variable};
 
 use crate::{
     Accounts, DATABASE,
-    account::{self, Email, Profile, ProfileChange, User},
+    account::{self, Email, Profile, User},
     passwords, people, proof,
     repository::{self, Source, users::Account},
     strength,
+    written::{self, Written},
 };
 
-/// Who wants an account.
+/// Who is to have an account.
 pub(crate) struct Applicant {
     pub(crate) email: Email,
     pub(crate) profile: Profile,
     pub(crate) password: String,
+    pub(crate) role: Role,
+    /// Whether its orders are charged as soon as they are placed.
+    pub(crate) charge_at_once: bool,
+    pub(crate) written: Written,
 }
 
-/// Opens an account for a customer. 409 `email-taken` when the address has one.
-pub(crate) async fn register(applicant: Applicant, once: Once) -> Result<Answer> {
-    let once = once.comparing(&serde_json::to_string(&(applicant.email.as_str(), &applicant.profile))?);
-    if let Some(answer) = already(&applicant, &once).await? {
+impl Applicant {
+    /// A customer. 422 for what cannot be an address or a name.
+    pub(crate) fn customer(email: &str, username: Option<&str>, password: String) -> Result<Self> {
+        let email = Email::parse(email).map_err(|refusal| Error::invalid("email", refusal))?;
+        let username = account::username(username, &email).map_err(|refusal| Error::invalid("username", refusal))?;
+        let profile = Profile { username, first_name: None, last_name: None, phone: None, locale: None };
+        Ok(Self { email, profile, password, role: Role::User, charge_at_once: false, written: Written::default() })
+    }
+
+    /// All that an account is made of, but for its password.
+    fn fingerprint(&self) -> Result<String> {
+        let Self { email, profile, role, charge_at_once, written, .. } = self;
+        Ok(serde_json::to_string(&(email.as_str(), profile, role, charge_at_once, written))?)
+    }
+}
+
+/// Opens an account for a customer, or for somebody whom an admin has entered: then 403 for everybody else. 409
+/// `email-taken` when the address has one. `shown` makes the answer.
+pub(crate) async fn register<T: Serialize>(
+    by: Option<&Caller>,
+    applicant: Applicant,
+    once: Once,
+    shown: impl Fn(User) -> T,
+) -> Result<Answer> {
+    if let Some(admin) = by {
+        acting_admin(&DATABASE, admin).await?;
+    }
+    let once = once.comparing(&applicant.fingerprint()?);
+    if let Some(answer) = already(by, &applicant, &once).await? {
         return Ok(answer);
     }
     let turn = passwords::turn().await?;
     // Held until the account exists. While this one waited, its double may have been served: one press of a button
     // often comes twice.
-    if let Some(answer) = already(&applicant, &once).await? {
+    if let Some(answer) = already(by, &applicant, &once).await? {
         return Ok(answer);
     }
     // Before the transaction: work that long must not hold the write lock.
     let hash = turn.hash(&applicant.password).await?;
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            if let Some(answer) = once.answered_in(transaction, None).await? {
+            if let Some(admin) = by {
+                acting_admin(transaction, admin).await?;
+            }
+            if let Some(answer) = once.answered_in(transaction, by).await? {
                 return Ok(answer);
             }
-            let user = open(transaction, &applicant, &hash, Role::User).await?.ok_or_else(email_taken)?;
-            once.answer(transaction, None, StatusCode::CREATED, &user).await
+            let user = open(transaction, &applicant, &hash).await?.ok_or_else(email_taken)?;
+            if let Some(admin) = by {
+                let details = json!({ "role": user.role });
+                audit::record(transaction, admin, "user.created", people::subject(user.id), details).await?;
+            }
+            once.answer(transaction, by, StatusCode::CREATED, &shown(user)).await
         })
         .await
 }
 
 /// The answer that this request has been given before; 409 when the address has an account by another one.
-async fn already(applicant: &Applicant, once: &Once) -> Result<Option<Answer>> {
+async fn already(by: Option<&Caller>, applicant: &Applicant, once: &Once) -> Result<Option<Answer>> {
     // In this order, because account and answer appear at the same moment.
-    let taken = repository::users::is_taken(applicant.email.as_str()).await?;
-    let answer = once.answered(&DATABASE, None).await?;
+    let taken = is_taken(&applicant.email).await?;
+    let answer = once.answered(&DATABASE, by).await?;
     if taken && answer.is_none() { Err(email_taken()) } else { Ok(answer) }
 }
 
-fn email_taken() -> Error {
-    Error::Conflict("email-taken", "there is an account with this email address".into())
+/// Whether an address has an account.
+pub(crate) async fn is_taken(email: &Email) -> Result<bool> {
+    repository::users::is_taken(email.as_str()).await
 }
 
+fn email_taken() -> Error {
+    Error::Conflict(EMAIL_TAKEN, "there is an account with this email address".into())
+}
+
+/// What programs are told when an address has an account.
+pub(crate) const EMAIL_TAKEN: &str = "email-taken";
+
 /// Opens an account and announces it; `None` when the address has one.
-async fn open(transaction: &Transaction, applicant: &Applicant, hash: &str, role: Role) -> Result<Option<User>> {
-    let Applicant { email, profile, .. } = applicant;
-    let opened = repository::users::insert(transaction, email, profile, hash, role, Timestamp::now()).await?;
+async fn open(transaction: &Transaction, applicant: &Applicant, hash: &str) -> Result<Option<User>> {
+    let opened = repository::users::insert(transaction, applicant, hash, Timestamp::now()).await?;
     if let Some(user) = &opened {
+        written::keep(transaction, user.id, applicant.written.clone()).await?;
         let event = UserCreated {
             id: user.id,
             name: user.profile.username.clone(),
@@ -73,7 +119,7 @@ async fn open(transaction: &Transaction, applicant: &Applicant, hash: &str, role
             locale: user.profile.locale.clone().map(String::from),
             role: user.role,
             account_status: user.status.as_str().to_owned(),
-            charge_at_once: false,
+            charge_at_once: user.charge_at_once,
         };
         events::emit(transaction, Accounts::NAME, &event).await?;
     }
@@ -89,7 +135,7 @@ pub(crate) async fn announce(transaction: &Transaction, user: &User) -> Result<(
         locale: user.profile.locale.clone().map(String::from),
         role: user.role,
         account_status: user.status.as_str().to_owned(),
-        charge_at_once: false,
+        charge_at_once: user.charge_at_once,
     };
     Ok(events::emit(transaction, Accounts::NAME, &event).await?)
 }
@@ -113,20 +159,6 @@ pub(crate) async fn me(caller: &Caller) -> Result<User> {
     acting(&DATABASE, caller).await.map(|account| account.user)
 }
 
-/// Changes what the caller says of himself.
-pub(crate) async fn change_profile(caller: &Caller, change: ProfileChange) -> Result<User> {
-    DATABASE
-        .transaction(Durability::Durable, async |transaction| {
-            let mut user = acting(transaction, caller).await?.user;
-            if user.profile.apply(change) {
-                repository::users::set_profile(transaction, user.id, &user.profile).await?;
-                announce(transaction, &user).await?;
-            }
-            Ok(user)
-        })
-        .await
-}
-
 /// Deletes the caller's account. 409 `last-admin` when nobody else administers the shop.
 pub(crate) async fn delete_own(caller: &Caller, password: &str) -> Result<()> {
     let proved = acting(&DATABASE, caller).await?;
@@ -138,12 +170,31 @@ pub(crate) async fn delete_own(caller: &Caller, password: &str) -> Result<()> {
             if account.password_hash != proved.password_hash {
                 return Err(Error::invalid("password", "is not the password of the account"));
             }
-            let id = account.user.id;
-            if account.user.role.administers() && !repository::users::has_other_admin(transaction, id).await? {
-                return Err(Error::Conflict("last-admin", "nobody else administers the shop".into()));
-            }
-            erase(transaction, &account.user).await?;
-            audit::record(transaction, caller, "user.deleted", people::subject(id), json!({})).await
+            close_own(transaction, caller, &account.user).await
+        })
+        .await
+}
+
+/// Deletes the caller's account, if it is not the last that administers the shop.
+async fn close_own(transaction: &Transaction, caller: &Caller, user: &User) -> Result<()> {
+    if user.role.administers() && !repository::users::has_other_admin(transaction, user.id).await? {
+        return Err(Error::Conflict("last-admin", "nobody else administers the shop".into()));
+    }
+    close(transaction, caller, user).await
+}
+
+/// Deletes an account: the caller's own, without a further proof than the sign-in, or that of somebody else, for an admin.
+pub(crate) async fn remove(caller: &Caller, id: UserId) -> Result<()> {
+    if !caller.may_see(id) {
+        return Err(Error::Forbidden("only its owner and admins may do this"));
+    }
+    if caller.user_id != id {
+        return delete(caller, id).await;
+    }
+    DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            let user = acting(transaction, caller).await?.user;
+            close_own(transaction, caller, &user).await
         })
         .await
 }
@@ -158,10 +209,7 @@ pub(crate) async fn delete(caller: &Caller, id: UserId) -> Result<()> {
         .transaction(Durability::Durable, async |transaction| {
             acting_admin(transaction, caller).await?;
             match repository::users::by_id(transaction, id).await? {
-                Some(account) => {
-                    erase(transaction, &account.user).await?;
-                    audit::record(transaction, caller, "user.deleted", people::subject(id), json!({})).await
-                }
+                Some(account) => close(transaction, caller, &account.user).await,
                 None if repository::users::exists(transaction, id).await? => Ok(()),
                 None => Err(Error::not_found("user")),
             }
@@ -170,7 +218,7 @@ pub(crate) async fn delete(caller: &Caller, id: UserId) -> Result<()> {
 }
 
 /// Leaves nothing that says who it was: the row stays, because others know its id. The address is free again.
-async fn erase(transaction: &Transaction, user: &User) -> Result<()> {
+async fn close(transaction: &Transaction, by: &Caller, user: &User) -> Result<()> {
     let now = Timestamp::now();
     let fingerprint = proof::fingerprint(&user.email);
     repository::users::erase(transaction, user.id, now).await?;
@@ -178,7 +226,8 @@ async fn erase(transaction: &Transaction, user: &User) -> Result<()> {
     repository::sessions::anonymize(transaction, user.id).await?;
     repository::failures::clear(transaction, &fingerprint).await?;
     repository::reset_codes::clear(transaction, &fingerprint).await?;
-    Ok(events::emit(transaction, Accounts::NAME, &UserDeleted { id: user.id }).await?)
+    events::emit(transaction, Accounts::NAME, &UserDeleted { id: user.id }).await?;
+    audit::record(transaction, by, "user.deleted", people::subject(user.id), json!({})).await
 }
 
 /// Opens the account of the first admin, when the variables `admin_email` and `admin_password` are both set and the
@@ -208,14 +257,12 @@ pub(crate) async fn first_admin() -> Result<()> {
         eprintln!("warning: the variable admin_password {refusal}");
     }
     let hash = passwords::turn().await?.hash(&password).await?;
-    let username = account::username(None, &email).map_err(unfit("admin_email"))?;
-    let profile = Profile { username, first_name: None, last_name: None, phone: None, locale: None };
-    let admin = Applicant { email, profile, password };
+    let admin = Applicant { role: Role::Admin, ..Applicant::customer(email.as_str(), None, password)? };
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             // Not so when another instance was faster.
             if repository::users::note_first_admin(transaction, &fingerprint).await? {
-                open(transaction, &admin, &hash, Role::Admin).await?;
+                open(transaction, &admin, &hash).await?;
             }
             Ok(())
         })

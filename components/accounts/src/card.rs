@@ -1,5 +1,21 @@
 //! What a payment method must not be: a card number. Pure.
 
+use crate::account::Refusal;
+
+/// Why a number of a card is refused.
+pub(crate) const NO_CARDS: Refusal = "must not be a card number: send the payment provider's token";
+
+/// A token of the payment provider.
+pub(crate) fn is_token(token: &str) -> Result<(), Refusal> {
+    if is_in(token) {
+        Err(NO_CARDS)
+    } else if (1..=255).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("must be 1 to 255 printable ASCII characters")
+    }
+}
+
 /// Whether `text` holds what looks like the number of a card: 12 to 19 digits, perhaps with spaces, dashes or dots
 /// between them, whose last one is right by Luhn's formula (ISO/IEC 7812-1, annex B).
 pub(crate) fn is_in(text: &str) -> bool {

@@ -5,6 +5,8 @@ mod accounts;
 mod addresses;
 mod api;
 mod card;
+mod changes;
+mod given;
 mod keys;
 mod passwords;
 mod payment_methods;
@@ -17,6 +19,7 @@ mod session;
 mod sign_in;
 mod strength;
 mod throttle;
+mod written;
 
 use axum::Router;
 use include_dir::{Dir, include_dir};
@@ -41,10 +44,20 @@ impl web::Service for Accounts {
         "/api/v1/auth/refresh",
         "/api/v1/auth/forgot-password",
         "/api/v1/auth/reset-password",
+        // Those of older shops.
+        "/auth/register",
+        "/auth/signup",
+        "/auth/login",
+        "/auth/forgot-password",
+        "/auth/reset-password/otp",
+        "/register",
+        "/login",
+        "/api/auth/register",
+        "/api/auth/login",
     ];
 
     fn routes() -> Router {
-        api::v1::routes().merge(api::internal::routes())
+        api::v1::routes().merge(api::classic::routes()).merge(api::internal::routes())
     }
 
     async fn start() -> Result<()> {

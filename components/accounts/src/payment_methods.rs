@@ -3,7 +3,7 @@
 use http::StatusCode;
 use model::{Timestamp, UserId};
 use serde::Serialize;
-use store::Durability;
+use store::{Durability, Transaction};
 use utoipa::ToSchema;
 use web::{Answer, Caller, Error, Once, Page, Result};
 
@@ -70,16 +70,39 @@ pub(crate) async fn add(caller: &Caller, once: Once, token: &str, details: &Deta
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
                 return Ok(answer);
             }
-            if repository::payment_methods::count(transaction, owner).await? >= MOST {
-                let detail = format!("an account has at most {MOST} payment methods");
-                return Err(Error::Conflict("too-many-payment-methods", detail));
-            }
+            must_have_room(transaction, owner).await?;
             let id = repository::payment_methods::insert(transaction, owner, token, details, Timestamp::now()).await?;
             repository::payment_methods::set_default(transaction, owner, id, default).await?;
             let stored = repository::payment_methods::find(transaction, owner, id).await?.ok_or(NO_METHOD)?;
             once.answer(transaction, Some(caller), StatusCode::CREATED, &stored).await
         })
         .await
+}
+
+/// The default payment method of an account that is not deleted.
+pub(crate) async fn default(owner: UserId) -> Result<PaymentMethod> {
+    repository::payment_methods::default(&DATABASE, owner).await?.ok_or(NO_METHOD)
+}
+
+/// Makes a token the default of an account, which gets a payment method by it unless it has one.
+pub(crate) async fn prefer(transaction: &Transaction, owner: UserId, token: &str) -> Result<()> {
+    let id = match repository::payment_methods::of_token(transaction, owner, token).await? {
+        Some(id) => id,
+        None => {
+            must_have_room(transaction, owner).await?;
+            let details = Details { label: None, brand: None, last4: None };
+            repository::payment_methods::insert(transaction, owner, token, &details, Timestamp::now()).await?
+        }
+    };
+    repository::payment_methods::set_default(transaction, owner, id, true).await
+}
+
+async fn must_have_room(transaction: &Transaction, owner: UserId) -> Result<()> {
+    if repository::payment_methods::count(transaction, owner).await? >= MOST {
+        let detail = format!("an account has at most {MOST} payment methods");
+        return Err(Error::Conflict("too-many-payment-methods", detail));
+    }
+    Ok(())
 }
 
 /// Replaces what a payment method is recognized by. It can become the default by that; the token stays.

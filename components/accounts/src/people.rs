@@ -11,13 +11,14 @@ use crate::{
     DATABASE,
     account::{Locale, Status, User},
     accounts::{acting_admin, announce, me},
+    changes::{give_role, own_role},
     repository::{
         self,
         list::{self, Filter, Place},
     },
 };
 
-const NO_USER: Error = Error::not_found("user");
+pub(crate) const NO_USER: Error = Error::not_found("user");
 
 /// What an account is called in the audit log.
 pub(crate) fn subject(id: UserId) -> String {
@@ -29,6 +30,38 @@ pub(crate) async fn list(caller: &Caller, page: &PageQuery, filter: &Filter) -> 
     acting_admin(&DATABASE, caller).await?;
     let (users, looked_until) = list::list(filter, page.after()?, page.limit() + 1).await?;
     Page::looked(users, page.limit(), looked_until, Place::of)
+}
+
+/// So many accounts behind the newest ones, the newest first. Only admins may.
+pub(crate) async fn slice(caller: &Caller, limit: u32, offset: u32) -> Result<Vec<User>> {
+    acting_admin(&DATABASE, caller).await?;
+    list::slice(limit, offset).await
+}
+
+/// What people who are signed in may know of one another.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PublicAccount)]
+pub(crate) struct Public {
+    pub(crate) id: UserId,
+    /// How the account wants to be called.
+    #[schema(example = "ann")]
+    pub(crate) name: String,
+}
+
+/// What somebody sees of an account.
+pub(crate) enum Seen {
+    /// All of it: its owner and admins.
+    Whole(Box<User>),
+    Public(Public),
+}
+
+/// An account, for anybody who is signed in.
+pub(crate) async fn look(caller: &Caller, id: UserId) -> Result<Seen> {
+    if caller.may_see(id) {
+        return find(caller, id).await.map(|user| Seen::Whole(Box::new(user)));
+    }
+    let user = repository::users::by_id(&DATABASE, id).await?.ok_or(NO_USER)?.user;
+    Ok(Seen::Public(Public { id, name: user.profile.username }))
 }
 
 /// An account, for its owner and for admins.
@@ -92,19 +125,15 @@ pub(crate) async fn reader(id: UserId) -> Result<Reader> {
 pub(crate) async fn set_role(caller: &Caller, id: UserId, role: Role) -> Result<User> {
     caller.must_administer()?;
     if caller.user_id == id {
-        return Err(Error::Conflict("own-role", "nobody changes the own role: ask another admin".into()));
+        return Err(own_role());
     }
     DATABASE
         .transaction(Durability::Durable, async |transaction| {
             // Two admins who demote each other are one after the other here, and the second is none any more.
             acting_admin(transaction, caller).await?;
             let mut user = repository::users::by_id(transaction, id).await?.ok_or(NO_USER)?.user;
-            if user.role != role {
-                let details = json!({ "from": user.role, "to": role });
-                user.role = role;
-                repository::users::set_role(transaction, id, role).await?;
+            if give_role(transaction, caller, &mut user, role).await? {
                 announce(transaction, &user).await?;
-                audit::record(transaction, caller, "user.role", subject(id), details).await?;
             }
             Ok(user)
         })

@@ -8,6 +8,7 @@ pub(crate) mod payment_methods;
 pub(crate) mod reset_codes;
 pub(crate) mod sessions;
 pub(crate) mod users;
+pub(crate) mod written;
 
 use model::Timestamp;
 use store::{Database, Row, Transaction, Value, params};

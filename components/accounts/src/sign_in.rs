@@ -13,7 +13,7 @@ use web::{
 
 use crate::{
     DATABASE,
-    account::{Email, Status, User},
+    account::{self, Email, Status, User},
     accounts::acting,
     keys, proof,
     repository::{self, sessions::NewSession},
@@ -30,24 +30,52 @@ const SESSION_OVER: Error = Error::Unauthenticated("the refresh token is not val
 pub(crate) struct SignedIn {
     /// For `Authorization: Bearer`.
     #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxNyJ9.c2lnbmF0dXJl")]
-    access_token: String,
+    pub(crate) access_token: String,
     /// For the next pair of tokens, once.
     #[schema(example = "5pZ5BpLJk0wYQmGvSO2o4Xh8Jm1cE3rT7uV9yA6dNfQ")]
-    refresh_token: String,
+    pub(crate) refresh_token: String,
     #[schema(example = "Bearer")]
-    token_type: &'static str,
+    pub(crate) token_type: &'static str,
     /// Seconds until the access token expires.
     #[schema(example = 900)]
-    expires_in: u64,
-    user: User,
+    pub(crate) expires_in: u64,
+    pub(crate) user: User,
 }
 
-/// Starts a session. 401 for a wrong password, an unknown address and a suspended account, after the same work and in
-/// the same words; 429 when there were too many of these.
-pub(crate) async fn log_in(email: &str, password: &str, user_agent: Option<&str>) -> Result<SignedIn> {
-    let email = Email::normal(email);
-    let fingerprint = proof::fingerprint(&email);
-    let (account, failures) = repository::users::of_email_with_failures(&email, &fingerprint).await?;
+/// By what somebody says who he is, in the form in which it is compared.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// An address, or a text in its place.
+    Email(String),
+    /// The name of an account. Of several with the same the first that took it is meant.
+    Name(String),
+}
+
+impl Known {
+    pub(crate) fn by_email(text: &str) -> Self {
+        Self::Email(Email::normal(text))
+    }
+
+    /// By either: a name to sign in with is never an address.
+    pub(crate) fn by_either(text: &str) -> Self {
+        match account::login_name(text) {
+            Some(name) => Self::Name(name),
+            None => Self::by_email(text),
+        }
+    }
+
+    /// Failures are counted under what was said: nobody learns from them whose name it is.
+    fn fingerprint(&self) -> String {
+        let (Self::Email(text) | Self::Name(text)) = self;
+        session::fingerprint(text)
+    }
+}
+
+/// Starts a session. 401 for a wrong password, an unknown address or name, and a suspended account, after the same work
+/// and in the same words; 429 when there were too many of these.
+pub(crate) async fn log_in(by: &Known, password: &str, user_agent: Option<&str>) -> Result<SignedIn> {
+    let fingerprint = by.fingerprint();
+    let (account, failures) = repository::users::known_with_failures(by, &fingerprint).await?;
     let matches = proof::check(account.as_ref(), failures, password).await?.is_some();
     let Some(account) = account.filter(|account| matches && account.user.status == Status::Active) else {
         return Err(proof::fail(&fingerprint, NOT_SIGNED_IN).await);

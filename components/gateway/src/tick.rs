@@ -50,7 +50,7 @@ struct Rounds {
 )]
 pub(crate) async fn tick(headers: HeaderMap) -> Result<impl IntoResponse> {
     let Some(token) = variable::get("tick_token").await? else {
-        return Err(Error::not_found("route POST /tick"));
+        return Err(Error::NoRoute("POST /tick".to_owned()));
     };
     if !token::carries(&headers, &token) {
         return Err(Error::Unauthenticated("a tick wants its token"));

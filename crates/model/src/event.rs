@@ -57,7 +57,7 @@ events! {
         role: Role,
         /// `active` or `suspended`.
         account_status: String,
-        /// Whether what the account orders is charged without being asked.
+        /// Whether its orders are charged as soon as they are placed: as clients of the order desk expect.
         #[serde(default)]
         charge_at_once: bool,
     }
@@ -76,7 +76,7 @@ events! {
         role: Role,
         /// `active` or `suspended`.
         account_status: String,
-        /// Whether what the account orders is charged without being asked.
+        /// Whether its orders are charged as soon as they are placed: as clients of the order desk expect.
         #[serde(default)]
         charge_at_once: bool,
     }

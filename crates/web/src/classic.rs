@@ -46,6 +46,8 @@ fn say(mut response: Response, status: StatusCode, message: &str, errors: &[Fiel
     let body = serde_json::to_vec(&ClassicError { message, errors }).unwrap_or_default();
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // The router has written down that of the body before.
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     *response.body_mut() = Body::from(body);
     response
 }
@@ -131,6 +133,17 @@ mod tests {
         let internal = as_told(Error::Internal("secret".into()));
         assert_eq!(internal.0, 500);
         assert!(!internal.1.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn the_length_of_a_message_is_its_own() {
+        let mut router = Router::new().route("/", axum::routing::get(async || Error::not_found("order")));
+        let request = axum::extract::Request::get("/").body(Body::empty()).unwrap();
+        let response = block_on(tower_service::Service::call(&mut router, request)).unwrap();
+        assert!(response.headers().contains_key(header::CONTENT_LENGTH));
+        let told = told(response);
+        let length = told.headers()[header::CONTENT_LENGTH].to_str().unwrap().parse();
+        assert_eq!(length, Ok(block_on(told.into_body().collect()).unwrap().to_bytes().len()));
     }
 
     #[test]

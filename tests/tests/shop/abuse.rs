@@ -9,7 +9,7 @@ use shop_tests::{Answer, Customer, Shop, ShopOptions, needs_bench};
 
 use crate::{
     raw::{self, RawAnswer},
-    support::{assert_invalid, assert_problem},
+    support::{assert_invalid, assert_problem, assert_told},
 };
 
 const LOGIN: &str = "/api/v1/auth/login";
@@ -90,7 +90,7 @@ async fn paths_queries_and_headers_have_a_longest() {
     for path in ["/api/v1/products", "/health", "/nowhere", "/api/v1/auth/me"] {
         for (long, short) in [(9000, 7000)] {
             for target in [format!("{path}?q={}", "x".repeat(long)), format!("{path}/{}", "x".repeat(long))] {
-                assert_problem(&shop.get(target.as_str()).await, 414, "uri-too-long", &target[..40]);
+                assert_told(&shop.get(target.as_str()).await, path, 414, "uri-too-long", &target[..40]);
             }
             let fits = shop.get(format!("{path}?nothing={}", "x".repeat(short))).await;
             assert!([200, 401, 404].contains(&fits.status.as_u16()), "{path}: {}", fits.text);
@@ -100,8 +100,9 @@ async fn paths_queries_and_headers_have_a_longest() {
             (0..count).fold(call, |call, number| call.header(&format!("x-{number}"), &"v".repeat(length)))
         };
         for (count, length) in [(1, 9000), (3, 6000), (60, 300)] {
-            assert_problem(
+            assert_told(
                 &with(count, length).await,
+                path,
                 431,
                 "headers-too-large",
                 &format!("{path}: {count} of {length}"),
@@ -217,7 +218,7 @@ async fn what_is_no_text_is_refused_wherever_it_stands() {
         "/api/v1/users?email=%00",
         "/api/v1/products?metadata.%00=1",
     ] {
-        assert_problem(&shop.get(path).by(&seller).await, 400, "malformed", path);
+        assert_told(&shop.get(path).by(&seller).await, path, 400, "malformed", path);
     }
     for (path, status) in [
         ("/api/v1/products?q=50%25", 200),

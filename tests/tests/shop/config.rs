@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench};
 
-use crate::support::assert_problem;
+use crate::support::{assert_problem, assert_told};
 
 fn files(files: &[(&str, &str)]) -> Vec<(String, String)> {
     files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -89,11 +89,11 @@ async fn what_is_no_service_or_profile_is_not_found() {
         "orders/..%2f..%2fetc%2fpasswd",
     ] {
         let answer = shop.get(format!("/api/config/{path}")).by(admin).await;
-        assert_problem(&answer, 404, "not-found", path);
+        assert_told(&answer, "/api/config", 404, "not-found", path);
     }
     for path in ["orders%00/default", "orders/default%00.toml"] {
         let answer = shop.get(format!("/api/config/{path}")).by(admin).await;
-        assert_problem(&answer, 400, "malformed", path);
+        assert_told(&answer, "/api/config", 400, "malformed", path);
     }
 }
 
@@ -107,7 +107,7 @@ async fn a_file_with_a_secret_is_not_served_and_the_answer_says_where_it_stands(
     let admin = shop.admin().await;
     for (service, fields) in [("orders", vec!["database.password", "database.url"]), ("carts", vec![""])] {
         let answer = shop.get(format!("/api/config/{service}/leaky")).by(admin).await;
-        assert_problem(&answer, 500, "misconfigured", service);
+        assert_told(&answer, "/api/config", 500, "misconfigured", service);
         let named: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
         assert_eq!(named, fields, "{}", answer.text);
         assert!(answer.text.contains(&format!("config/{service}-leaky.toml")), "{}", answer.text);

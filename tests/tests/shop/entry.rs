@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use shop_tests::{Script, Shop, ShopOptions, needs_bench};
 
-use crate::support::assert_problem;
+use crate::support::assert_message;
 
 #[tokio::test]
 async fn the_root_says_what_this_is_and_where_the_rest_is() {
@@ -20,10 +20,11 @@ async fn the_root_says_what_this_is_and_where_the_rest_is() {
         assert_eq!(shop.get(path).await.status, 200, "{path}");
     }
     for (method, path) in [(Method::GET, "/nowhere"), (Method::GET, "/healthz"), (Method::GET, "/docs/nowhere")] {
-        assert_problem(&shop.request(method, path).await, 404, "not-found", path);
+        let said = if path.starts_with("/docs") { "file not found" } else { &format!("Route not found: GET {path}") };
+        assert_message(&shop.request(method, path).await, 404, said, path);
     }
     for path in ["/", "/livez", "/readyz", "/metrics"] {
-        assert_problem(&shop.delete(path).await, 405, "method-not-allowed", path);
+        assert_message(&shop.delete(path).await, 405, "this resource does not do that", path);
     }
 }
 
@@ -117,7 +118,12 @@ async fn the_documentation_comes_from_our_own_files_under_a_strict_policy() {
             assert_eq!(bytes.len(), length, "{path}");
         }
     }
-    for path in ["/docs/nowhere", "/docs/swagger-ui.js", "/docs/..%2fdocs", "/docs/page.js/more"] {
-        assert_problem(&shop.get(path).await, 404, "not-found", path);
+    for (path, said) in [
+        ("/docs/nowhere", "file not found"),
+        ("/docs/swagger-ui.js", "file not found"),
+        ("/docs/..%2fdocs", "file not found"),
+        ("/docs/page.js/more", "Route not found: GET /docs/page.js/more"),
+    ] {
+        assert_message(&shop.get(path).await, 404, said, path);
     }
 }

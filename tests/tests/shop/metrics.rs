@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench};
 
-use crate::{events::is_delivery, support::assert_problem};
+use crate::{events::is_delivery, support::assert_message};
 
 const SERVICES: [&str; 7] = ["accounts", "carts", "catalog", "inventory", "notifications", "orders", "payments"];
 /// Instances write down what they have counted after the response.
@@ -278,7 +278,7 @@ async fn metrics_can_want_a_token() {
             call = call.header("authorization", wrong);
         }
         let answer = call.await;
-        assert_problem(&answer, 401, "unauthenticated", wrong);
+        assert_message(&answer, 401, "metrics want their token", wrong);
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         assert!(!answer.text.contains("s3cret"), "{}", answer.text);
     }

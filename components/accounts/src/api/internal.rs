@@ -15,6 +15,7 @@ pub(crate) fn routes() -> Router {
         .route("/internal/keys", web::get(signing_keys))
         .route("/internal/users/{id}", web::get(reader))
         .route("/internal/users/{id}/addresses/{address_id}", web::get(address))
+        .route("/internal/users/{id}/payment-methods/default", web::get(default_payment_method))
         .route("/internal/users/{id}/payment-methods/{method_id}", web::get(payment_method))
 }
 
@@ -42,4 +43,9 @@ struct Token {
 /// The token of a payment method of an account; 404 when that has no such one.
 async fn payment_method(Path((owner, id)): Path<(i64, i64)>) -> Result<Json<Token>> {
     payment_methods::of(UserId(owner), id).await.map(|method| Json(Token { token: method.token }))
+}
+
+/// The token of the default payment method of an account; 404 when that has none.
+async fn default_payment_method(Path(owner): Path<i64>) -> Result<Json<Token>> {
+    payment_methods::default(UserId(owner)).await.map(|method| Json(Token { token: method.token }))
 }

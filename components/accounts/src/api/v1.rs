@@ -10,7 +10,7 @@ mod users;
 
 use axum::Router;
 
-use crate::account::{self, Email};
+use super::{agent, fits, is_email, present, secret};
 
 pub(crate) fn routes() -> Router {
     auth::routes()
@@ -18,12 +18,4 @@ pub(crate) fn routes() -> Router {
         .merge(addresses::routes())
         .merge(payment_methods::routes())
         .merge(users::routes())
-}
-
-fn is_email(email: &str, _: &()) -> garde::Result {
-    fits(Email::parse(email).map(drop))
-}
-
-fn fits(outcome: Result<(), account::Refusal>) -> garde::Result {
-    outcome.map_err(garde::Error::new)
 }

@@ -43,6 +43,15 @@ pub(crate) async fn find(source: &impl Source, owner: UserId, id: i64) -> Result
     source.row(&find, params![id, owner.0]).await?.map(stored).transpose()
 }
 
+/// Those that are a default of an account: one or two, or none.
+pub(crate) async fn defaults(source: &impl Source, owner: UserId) -> Result<Vec<Stored>> {
+    let find = format!(
+        "SELECT {COLUMNS} FROM users u JOIN addresses a ON a.id IN (u.shipping_address_id, u.billing_address_id) \
+         WHERE u.id = $1"
+    );
+    source.rows(&find, params![owner.0]).await?.into_iter().map(stored).collect()
+}
+
 /// How many an account has.
 pub(crate) async fn count(transaction: &Transaction, owner: UserId) -> Result<i64> {
     let row = transaction.query_one("SELECT count(*) FROM addresses WHERE user_id = $1", params![owner.0]).await?;

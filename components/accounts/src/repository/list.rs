@@ -151,6 +151,13 @@ pub(crate) async fn list(filter: &Filter, after: Option<Place>, limit: u32) -> R
     Ok((rows.into_iter().map(|mut row| user(&mut row)).collect::<Result<_>>()?, floor))
 }
 
+/// Up to `limit` accounts behind the newest `offset`, the newest first.
+pub(crate) async fn slice(limit: u32, offset: u32) -> Result<Vec<User>> {
+    let part = format!("LIMIT {limit} OFFSET {offset}");
+    let rows = DATABASE.query(&statement(Lead::Age, USER, &Conditions::default(), &part), Vec::new()).await?;
+    rows.into_iter().map(|mut row| user(&mut row)).collect()
+}
+
 /// The last place of the window; `None` when the list ends before it does.
 async fn end_of_window(lead: Lead, conditions: &Conditions) -> Result<Option<Place>> {
     let place = if lead == Lead::Email { "0, u.email" } else { "u.id, ''" };

@@ -35,6 +35,19 @@ pub(crate) async fn find(source: &impl Source, owner: UserId, id: i64) -> Result
     source.row(&find, params![id, owner.0]).await?.map(stored).transpose()
 }
 
+/// The default one of an account.
+pub(crate) async fn default(source: &impl Source, owner: UserId) -> Result<Option<PaymentMethod>> {
+    let find =
+        format!("SELECT {COLUMNS} FROM users u JOIN payment_methods m ON m.id = u.payment_method_id WHERE u.id = $1");
+    source.row(&find, params![owner.0]).await?.map(stored).transpose()
+}
+
+/// The one of an account with that token, the oldest of several.
+pub(crate) async fn of_token(source: &impl Source, owner: UserId, token: &str) -> Result<Option<i64>> {
+    let find = "SELECT id FROM payment_methods WHERE user_id = $1 AND token = $2 ORDER BY id LIMIT 1";
+    source.row(find, params![owner.0, token]).await?.map(|mut row| Ok(row.next()?)).transpose()
+}
+
 /// How many an account has.
 pub(crate) async fn count(transaction: &Transaction, owner: UserId) -> Result<i64> {
     let count = "SELECT count(*) FROM payment_methods WHERE user_id = $1";

@@ -7,7 +7,9 @@ use web::{Caller, Error, Result};
 use super::Source;
 use crate::{
     DATABASE,
-    account::{Email, Locale, Profile, Status, User},
+    account::{Locale, Profile, Status, User, login_name},
+    accounts::Applicant,
+    sign_in::Known,
     throttle::Failures,
 };
 
@@ -18,10 +20,10 @@ pub(crate) struct Account {
     pub(crate) password_hash: String,
 }
 
-pub(super) const USER: &str =
-    "u.id, u.email, u.username, u.first_name, u.last_name, u.phone, u.locale, u.role, u.status, u.created_at";
+pub(super) const USER: &str = "u.id, u.email, u.username, u.first_name, u.last_name, u.phone, u.locale, u.role, u.status, \
+     u.created_at, u.charge_at_once";
 /// The same for `RETURNING`, where SQLite knows no alias.
-const OWN: &str = "id, email, username, first_name, last_name, phone, locale, role, status, created_at";
+const OWN: &str = "id, email, username, first_name, last_name, phone, locale, role, status, created_at, charge_at_once";
 
 pub(super) fn user(row: &mut Row) -> Result<User> {
     let id = row.next()?;
@@ -42,6 +44,7 @@ fn rest_of_user(id: i64, row: &mut Row) -> Result<User> {
         role: row.next::<String>()?.parse().map_err(|error| Error::Internal(format!("users: {error}")))?,
         status: Status::of(&row.next::<String>()?),
         created_at: Timestamp(row.next()?),
+        charge_at_once: row.next()?,
     })
 }
 
@@ -60,13 +63,17 @@ pub(crate) async fn of_email(source: &impl Source, email: &str) -> Result<Option
     source.row(&find, params![email]).await?.map(account).transpose()
 }
 
-/// What is known of an address: its account, if it has one, and the failures at it.
-pub(crate) async fn of_email_with_failures(email: &str, fingerprint: &str) -> Result<(Option<Account>, Failures)> {
+/// What is known of an address or a name: its account, if it has one, and the failures at it.
+pub(crate) async fn known_with_failures(by: &Known, fingerprint: &str) -> Result<(Option<Account>, Failures)> {
+    let (column, text) = match by {
+        Known::Email(email) => ("u.email = $1", email.as_str()),
+        Known::Name(name) => ("u.login_name = $1", name.as_str()),
+    };
     let find = format!(
         "SELECT f.count, f.open_at, f.forget_at, {USER}, u.password_hash FROM (SELECT 1 AS one) x \
-         LEFT JOIN users u ON u.email = $1 LEFT JOIN failures f ON f.address = $2"
+         LEFT JOIN users u ON {column} LEFT JOIN failures f ON f.address = $2"
     );
-    let row = DATABASE.query_one(&find, params![email, fingerprint]).await?;
+    let row = DATABASE.query_one(&find, params![text, fingerprint]).await?;
     let mut row = row.ok_or_else(|| Error::Internal("users: no row".into()))?;
     let failures = super::failures::read(&mut row)?;
     let found = match row.next::<Option<i64>>()? {
@@ -96,31 +103,35 @@ pub(crate) async fn acting(source: &impl Source, caller: &Caller) -> Result<Opti
     source.row(&find, params![caller.user_id.0, caller.session.as_str()]).await?.map(account).transpose()
 }
 
-/// Opens an active account; `None` when the address has one.
+/// Opens an active account; `None` when the address has one. It can sign in by its name unless another one does.
 pub(crate) async fn insert(
     transaction: &Transaction,
-    email: &Email,
-    profile: &Profile,
+    applicant: &Applicant,
     password_hash: &str,
-    role: Role,
     now: Timestamp,
 ) -> Result<Option<User>> {
     let insert = format!(
-        "INSERT INTO users (email, username, first_name, last_name, phone, locale, password_hash, role, status, \
-         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9) ON CONFLICT (email) DO NOTHING RETURNING {OWN}"
+        "INSERT INTO users (email, username, login_name, first_name, last_name, phone, locale, charge_at_once, \
+         password_hash, role, status, created_at) \
+         VALUES ($1, $2, CASE WHEN EXISTS (SELECT 1 FROM users WHERE login_name = $3) THEN NULL ELSE $3 END, \
+         $4, $5, $6, $7, $8, $9, $10, 'active', $11) ON CONFLICT (email) DO NOTHING RETURNING {OWN}"
     );
-    let Profile { username, first_name, last_name, phone, locale } = profile.clone();
-    let (email, locale, role) = (email.as_str(), locale.map(String::from), role.as_str());
-    let values = params![email, username, first_name, last_name, phone, locale, password_hash, role, now.0];
+    let Profile { username, first_name, last_name, phone, locale } = applicant.profile.clone();
+    let (email, name, role) = (applicant.email.as_str(), login_name(&username), applicant.role.as_str());
+    let (locale, charge_at_once) = (locale.map(String::from), applicant.charge_at_once);
+    let mut values = params![email, username, name, first_name, last_name, phone, locale, charge_at_once];
+    values.extend(params![password_hash, role, now.0]);
     transaction.query_one(&insert, values).await?.map(|mut row| user(&mut row)).transpose()
 }
 
-/// Writes down what people say of themselves.
+/// Writes down what people say of themselves. The account can sign in by its name unless another one does.
 pub(crate) async fn set_profile(transaction: &Transaction, id: UserId, profile: &Profile) -> Result<()> {
-    let update =
-        "UPDATE users SET username = $1, first_name = $2, last_name = $3, phone = $4, locale = $5 WHERE id = $6";
+    let update = "UPDATE users SET username = $1, first_name = $2, last_name = $3, phone = $4, locale = $5, \
+         login_name = CASE WHEN EXISTS (SELECT 1 FROM users o WHERE o.login_name = $6 AND o.id <> $7) \
+         THEN NULL ELSE $6 END WHERE id = $7";
     let Profile { username, first_name, last_name, phone, locale } = profile.clone();
-    let values = params![username, first_name, last_name, phone, locale.map(String::from), id.0];
+    let name = login_name(&username);
+    let values = params![username, first_name, last_name, phone, locale.map(String::from), name, id.0];
     Ok(transaction.execute(update, values).await?)
 }
 
@@ -156,12 +167,13 @@ pub(crate) async fn has_other_admin(transaction: &Transaction, id: UserId) -> Re
 
 /// Leaves nothing of the account but its id.
 pub(crate) async fn erase(transaction: &Transaction, id: UserId, now: Timestamp) -> Result<()> {
-    let erase = "UPDATE users SET email = NULL, username = '', password_hash = '', role = 'user', status = 'suspended', \
+    let erase = "UPDATE users SET email = NULL, username = '', login_name = NULL, password_hash = '', role = 'user', status = 'suspended', \
          first_name = NULL, last_name = NULL, phone = NULL, locale = NULL, shipping_address_id = NULL, billing_address_id = NULL, \
          payment_method_id = NULL, deleted_at = $1 WHERE id = $2";
     transaction.execute(erase, params![now.0, id.0]).await?;
     transaction.execute("DELETE FROM addresses WHERE user_id = $1", params![id.0]).await?;
     transaction.execute("DELETE FROM payment_methods WHERE user_id = $1", params![id.0]).await?;
+    transaction.execute("DELETE FROM written_details WHERE user_id = $1", params![id.0]).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::classic;
 #[derive(OpenApi)]
 #[openapi(
     paths(classic::services, classic::profiles, classic::get),
-    tags((name = "config", description = "What the services are configured with."))
+    tags((name = "classic: order desk", description = "."))
 )]
 struct Classic;
 

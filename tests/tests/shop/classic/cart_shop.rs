@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 use shop_tests::{Shop, ShopOptions};
 
-use super::{STRANGERS, assert_message, charges, check_crowds, check_refused, check_strangers, field, refused, says};
-use crate::roles::{self, OWNER, Row, SIGNED_IN, delete, get, patch};
+use super::{Strangers, assert_message, charges, check_crowds, check_refused, check_strangers, field, refused, says};
+use crate::roles::{self, ANYONE, OWNER, Row, SIGNED_IN, delete, get, patch, post};
+
+/// What this family says.
+const STRANGERS: Strangers = Strangers { without: (401, "Unauthorized"), bad: (403, "Invalid token") };
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -20,6 +23,11 @@ pub(super) fn rows() -> Vec<Row> {
         delete("//order/{order}", OWNER),
         // Payments.
         // Accounts, which come last: some sign people out.
+        post("//register", [201; 7]).json(&json!({
+            "username": "new{n}", "email": "new{n}@example.com", "password": "correct horse",
+        })),
+        post("//login", ANYONE).json(&json!({ "email": "owner@example.com", "password": "owner's password" })),
+        get("//validate", SIGNED_IN),
     ]
 }
 
@@ -52,6 +60,77 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
         refused("owner", "DELETE", "/order/{n}", Value::Null, 404, says("order not found")),
         // Payments.
         // Accounts, which come last: some sign people out.
+        refused(
+            "nobody",
+            "POST",
+            "/register",
+            json!({
+                "username": "somebody", "email": "OWNER@example.com", "password": "correct horse",
+            }),
+            400,
+            json!({ "message": "User already exists", "errors": Value::Null }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/register",
+            json!({ "email": "new@example.com", "password": "12345678" }),
+            400,
+            json!({
+                "message": "password: is one of the most common passwords",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/login",
+            json!({ "email": "nobody@example.com", "password": "correct horse" }),
+            404,
+            json!({
+                "message": "User not found",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/login",
+            json!({ "email": "no address", "password": "correct horse" }),
+            404,
+            json!({
+                "message": "User not found",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/login",
+            json!({ "email": "owner@example.com", "password": "wrong" }),
+            400,
+            json!({
+                "message": "Invalid password",
+            }),
+        ),
+        // Whether somebody is called so is nobody's business.
+        refused(
+            "nobody",
+            "POST",
+            "/login",
+            json!({ "username": "nobody", "password": "wrong" }),
+            400,
+            json!({
+                "message": "Invalid password",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/login",
+            json!({ "email": "owner@example.com" }),
+            400,
+            json!({
+                "message": "password: is missing",
+            }),
+        ),
     ])
     .await;
 }

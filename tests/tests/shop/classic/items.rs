@@ -7,7 +7,18 @@ use serde_json::{Value, json};
 use shop_tests::{Shop, ShopOptions};
 
 use super::{STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, refused, says};
-use crate::roles::{self, OWNER, Row, SIGNED_IN, created, get, post, put};
+use crate::roles::{self, ANYONE, OWNER, Row, SIGNED_IN, created, get, patch, post, put};
+
+const TAKEN: &str = "there is an account with this email address";
+const NO_CARDS: &str = "must not be a card number: send the payment provider's token";
+const CARD: &str = "paymentMethod: must not be a card number: send the payment provider's token";
+
+/// An account for an address that has one, with something else.
+fn account(further: Value) -> Value {
+    let mut account = json!({ "email": "owner@example.com", "password": "correct horse", "username": "owner" });
+    account.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+    account
+}
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -25,6 +36,14 @@ pub(super) fn rows() -> Vec<Row> {
         post("//api/orders/{order}/cancel", OWNER),
         // Payments.
         // Accounts, which come last: some sign people out.
+        post("//auth/register", [201; 7]).json(&json!({
+            "username": "new{n}", "email": "new{n}@example.com", "password": "correct horse",
+            "shippingAddress": "1 Main St", "billingAddress": { "street": "Main St" }, "paymentMethod": "VISA",
+        })),
+        post("//auth/login", ANYONE).json(&json!({ "email": "owner@example.com", "password": "owner's password" })),
+        get("//auth/me", SIGNED_IN),
+        get("//account/me", SIGNED_IN),
+        patch("//account/update", SIGNED_IN).json(&json!({ "paymentMethod": { "token": "tok_visa" } })),
     ]
 }
 
@@ -82,6 +101,86 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
         refused("owner", "POST", "/api/orders/{n}/cancel", Value::Null, 404, says("order not found")),
         // Payments.
         // Accounts, which come last: some sign people out.
+        refused("nobody", "POST", "/auth/register", json!({}), 400, json!({ "message": "email: is missing" })),
+        refused("nobody", "POST", "/auth/register", account(json!({})), 409, json!({ "message": TAKEN })),
+        refused(
+            "nobody",
+            "POST",
+            "/auth/register",
+            account(json!({ "paymentMethod": 5 })),
+            400,
+            json!({
+                "message": "paymentMethod: must be a text or a JSON object",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/auth/register",
+            account(json!({ "paymentMethod": "4242 4242 4242 4242" })),
+            400,
+            json!({
+                "message": CARD,
+            }),
+        ),
+        refused(
+            "owner",
+            "PATCH",
+            "/account/update",
+            json!({ "paymentMethod": { "pan": 4_242_424_242_424_242_i64 } }),
+            400,
+            json!({
+                "message": CARD, "errors": [{ "field": "paymentMethod", "message": NO_CARDS }],
+            }),
+        ),
+        refused(
+            "owner",
+            "PATCH",
+            "/account/update",
+            json!({ "shippingAddress": ["4242424242424242"] }),
+            400,
+            json!({
+                "message": "shippingAddress: must be a text or a JSON object",
+            }),
+        ),
+        refused(
+            "owner",
+            "PATCH",
+            "/account/update",
+            json!({ "billingAddress": { "line": "4242424242424242" } }),
+            400,
+            json!({
+                "message": format!("billingAddress: {NO_CARDS}"),
+            }),
+        ),
+        refused(
+            "owner",
+            "PATCH",
+            "/account/update",
+            json!({ "username": " " }),
+            400,
+            json!({
+                "message": "username: must not be empty",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/auth/login",
+            json!({ "password": "x" }),
+            400,
+            json!({ "message": "email: is missing" }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/auth/login",
+            json!({ "email": "owner@example.com", "password": "wrong" }),
+            401,
+            json!({
+                "message": "the email address or the password is wrong",
+            }),
+        ),
     ])
     .await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shop_tests::{Shop, ShopOptions};
 
 use super::{STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, refused, says};
-use crate::roles::{self, ADMIN, OWNER, Row, SIGNED_IN, created, get, patch, post};
+use crate::roles::{self, ADMIN, ANYONE, OWNER, Row, SIGNED_IN, created, delete, get, patch, post, put};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -24,6 +24,29 @@ pub(super) fn rows() -> Vec<Row> {
         patch("//orders/{paid}/status", ADMIN).json(&json!({ "status": "shipped" })),
         // Payments.
         // Accounts, which come last: some sign people out.
+        post("//auth/signup", [201; 7]).json(&json!({
+            "name": "new{n}", "email": "new{n}@example.com", "password": "correct horse",
+        })),
+        post("//auth/login", ANYONE).json(&json!({ "email": "owner@example.com", "password": "owner's password" })),
+        post("//auth/forgot-password", ANYONE).json(&json!({ "email": "new{n}@example.com" })),
+        // The code is the pass.
+        post("//auth/reset-password/otp", ANYONE).json(&json!({
+            "email": "{mailbox}", "otp": "{otp}", "newPassword": "a better horse",
+        })),
+        get("//auth/session", SIGNED_IN),
+        get("//auth/users", ADMIN),
+        post("//users", ADMIN.map(created)).json(&json!({
+            "name": "new{n}", "email": "new{n}@example.com", "password": "correct horse", "role": "supplier",
+        })),
+        get("//users/{owner}", SIGNED_IN),
+        put("//users/{owner}", [401, 200, 403, 403, 403, 403, 200]).json(&json!({ "name": "owner{n}" })),
+        delete("//users/{stranger}", [401, 403, 403, 403, 403, 403, 204]),
+        get("//health", ANYONE),
+        get("//metrics", ANYONE),
+        // Nobody else has this password, and after this nobody has.
+        post("//auth/reset-password", [401, 200, 400, 400, 400, 400, 400]).json(&json!({
+            "currentPassword": "owner's password", "newPassword": "a better horse",
+        })),
     ]
 }
 
@@ -65,6 +88,98 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
         refused("owner", "GET", "/orders/{n}", Value::Null, 404, says("order not found")),
         // Payments.
         // Accounts, which come last: some sign people out.
+        refused(
+            "nobody",
+            "POST",
+            "/auth/signup",
+            json!({ "name": "", "email": "new@example.com", "password": "correct horse" }),
+            400,
+            json!({
+                "message": "name: must not be empty",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/auth/signup",
+            json!({ "email": "owner@example.com", "password": "correct horse" }),
+            409,
+            json!({
+                "message": "there is an account with this email address",
+            }),
+        ),
+        refused(
+            "admin",
+            "POST",
+            "/users",
+            json!({ "email": "new@example.com", "password": "correct horse", "role": "boss" }),
+            400,
+            json!({
+                "message": "role: must be one of: user, supplier, admin, service",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/auth/reset-password/otp",
+            json!({
+                "email": "owner@example.com", "code": "00000-00000", "password": "a better horse",
+            }),
+            400,
+            json!({ "message": "code: is wrong, was used, or is too old: ask for another one" }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/auth/reset-password/otp",
+            json!({
+                "email": "owner@example.com", "otp": "00000-00000", "newPassword": "short",
+            }),
+            400,
+            json!({ "message": "newPassword: must have at least 8 characters" }),
+        ),
+        refused(
+            "owner",
+            "POST",
+            "/auth/reset-password",
+            json!({ "newPassword": "a better horse" }),
+            400,
+            json!({
+                "message": "currentPassword: is missing",
+            }),
+        ),
+        refused(
+            "owner",
+            "POST",
+            "/auth/reset-password",
+            json!({ "currentPassword": "owner's password" }),
+            400,
+            json!({
+                "message": "newPassword: is missing",
+            }),
+        ),
+        refused(
+            "owner",
+            "POST",
+            "/auth/reset-password",
+            json!({ "password": "wrong", "newPassword": "a better horse" }),
+            400,
+            json!({
+                "message": "currentPassword: is not the password of the account",
+            }),
+        ),
+        refused("owner", "GET", "/users/999999999", Value::Null, 404, json!({ "message": "user not found" })),
+        refused("admin", "DELETE", "/users/999999999", Value::Null, 404, json!({ "message": "user not found" })),
+        refused(
+            "admin",
+            "DELETE",
+            "/users/{admin}",
+            Value::Null,
+            409,
+            json!({
+                "message": "nobody else administers the shop",
+            }),
+        ),
     ])
     .await;
 }

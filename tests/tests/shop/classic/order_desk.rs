@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shop_tests::{Script, Shop, ShopOptions, needs_bench};
 
 use super::{STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, refused, says};
-use crate::roles::{self, ADMIN, OWNER, Row, SIGNED_IN, created, get, post};
+use crate::roles::{self, ADMIN, ANYONE, OWNER, Row, SIGNED_IN, created, delete, get, gone, post, put};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -19,6 +19,17 @@ pub(super) fn rows() -> Vec<Row> {
         get("//api/orders/all", ADMIN),
         // Payments.
         // Accounts, which come last: some sign people out.
+        post("//api/auth/register", [201; 7]).json(&json!({
+            "email": "new{n}@example.com", "password": "correct horse", "firstName": "Ann", "lastName": "Lee",
+        })),
+        post("//api/auth/login", ANYONE).json(&json!({ "email": "owner@example.com", "password": "owner's password" })),
+        get("//api/auth/profile", SIGNED_IN),
+        get("//api/users", ADMIN),
+        get("//api/users/{owner}", OWNER),
+        // Nobody learns from this whether there is such an account.
+        put("//api/users/{owner}", [401, 200, 403, 403, 403, 403, 200]).json(&json!({ "firstName": "Ann{n}" })),
+        delete("//api/users/{stranger}", ADMIN.map(gone)),
+        get("//health", ANYONE),
     ]
 }
 
@@ -81,6 +92,118 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
         refused("admin", "GET", "/api/orders/all?cursor=none", Value::Null, 400, json!({})),
         // Payments.
         // Accounts, which come last: some sign people out.
+        refused(
+            "nobody",
+            "POST",
+            "/api/auth/register",
+            json!({ "email": "new@example.com" }),
+            400,
+            json!({
+                "message": "password: is missing",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/api/auth/register",
+            json!({ "email": "owner@example.com", "password": "correct horse" }),
+            409,
+            json!({
+                "message": "there is an account with this email address",
+            }),
+        ),
+        refused(
+            "nobody",
+            "POST",
+            "/api/auth/login",
+            json!({ "email": "nobody@example.com", "password": "x" }),
+            401,
+            json!({
+                "message": "the email address or the password is wrong",
+            }),
+        ),
+        refused(
+            "owner",
+            "PUT",
+            "/api/users/{owner}",
+            json!({ "role": "ADMIN", "firstName": "Mallory" }),
+            403,
+            json!({
+                "message": "only admins may do this",
+            }),
+        ),
+        refused(
+            "other",
+            "PUT",
+            "/api/users/999999999",
+            json!({}),
+            403,
+            json!({
+                "message": "only its owner and admins may do this",
+            }),
+        ),
+        refused(
+            "admin",
+            "PUT",
+            "/api/users/{owner}",
+            json!({ "role": "BOSS" }),
+            400,
+            json!({
+                "message": "role: must be one of: user, supplier, admin, service",
+            }),
+        ),
+        refused(
+            "owner",
+            "PUT",
+            "/api/users/{owner}",
+            json!({ "email": "other@example.com" }),
+            400,
+            json!({
+                "message": "email: cannot be changed",
+            }),
+        ),
+        refused(
+            "admin",
+            "PUT",
+            "/api/users/{owner}",
+            json!({ "password": "a better horse" }),
+            400,
+            json!({
+                "message": "password: is changed with POST /auth/reset-password",
+            }),
+        ),
+        refused(
+            "admin",
+            "PUT",
+            "/api/users/{admin}",
+            json!({ "role": "USER" }),
+            409,
+            json!({
+                "message": "nobody changes the own role: ask another admin",
+            }),
+        ),
+        refused(
+            "admin",
+            "DELETE",
+            "/api/users/{admin}",
+            Value::Null,
+            409,
+            json!({
+                "message": "DELETE /users/me deletes the own account",
+            }),
+        ),
+        refused("admin", "GET", "/api/users/999999999", Value::Null, 404, json!({ "message": "user not found" })),
+        refused("admin", "GET", "/api/users?limit=0", Value::Null, 400, json!({ "message": "limit: lower than 1" })),
+        refused(
+            "admin",
+            "GET",
+            "/api/users?offset=10001",
+            Value::Null,
+            400,
+            json!({
+                "message": "offset: greater than 10000",
+            }),
+        ),
     ])
     .await;
 }

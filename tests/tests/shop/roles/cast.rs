@@ -63,6 +63,7 @@ impl Cast {
             // Accounts that there are, and one that has nothing to do with anything.
             "owner" => json!(self.people[0].id),
             "other" => json!(self.people[1].id),
+            "admin" => json!(self.shop.admin().await.id),
             "stranger" => json!(self.shop.customer(&format!("stranger{next}")).await.id),
             // Of the owner's account.
             "address" => self.add("owner", "/users/me/addresses", &accounts::address()).await,
@@ -70,6 +71,9 @@ impl Cast {
             "refresh" => self.sign_in("owner").await["refreshToken"].clone(),
             "session" => self.session().await,
             "mail" => self.mail().await,
+            // A new account that has forgotten its password, and the code that was sent to it.
+            "mailbox" => json!(self.shop.customer(&format!("mailbox{next}")).await.email),
+            "otp" => self.otp().await,
             // Of the seller.
             "product" => json!(self.product("active").await),
             "draft" => json!(self.product("draft").await),
@@ -139,6 +143,17 @@ impl Cast {
         let find = format!("SELECT max(id) FROM mails WHERE user_id = {} AND status = 'sent'", owner.id);
         let there = async || self.shop.value("notifications", &find).is_i64();
         eventually(Duration::from_secs(20), "the mail is sent", there).await;
+        self.shop.value("notifications", &find)
+    }
+
+    /// A code for a new password of the newest account.
+    async fn otp(&self) -> Value {
+        let email = self.shop.value("accounts", "SELECT email FROM users ORDER BY id DESC LIMIT 1");
+        self.shop.post("/api/v1/auth/forgot-password", &json!({ "email": email })).await.expect(202);
+        let find =
+            format!("SELECT json_extract(data, '$.code') FROM mails WHERE recipient = '{}'", email.as_str().unwrap());
+        let there = async || self.shop.value("notifications", &find).is_string();
+        eventually(Duration::from_secs(20), "the code is written", there).await;
         self.shop.value("notifications", &find)
     }
 

@@ -2,17 +2,17 @@
 
 use axum::{Router, response::IntoResponse};
 use garde::Validate;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Answer, Caller, Error, Form, Json, Result, Submitted, openapi::IdempotencyKey};
+use web::{Answer, Caller, Form, Json, Result, Submitted, openapi::IdempotencyKey};
 
-use super::{fits, is_email};
+use super::{agent, fits, is_email, secret};
 use crate::{
-    account::{self, Email, LONGEST_EMAIL, Locale, Profile, User},
+    account::{self, LONGEST_EMAIL, Locale, ProfileChange, User},
     accounts::{self, Applicant},
-    recovery, session,
-    sign_in::{self, Introspection, SignedIn},
+    recovery,
+    sign_in::{self, Introspection, Known, SignedIn},
     strength,
 };
 
@@ -80,13 +80,11 @@ struct RegisterRequest {
 )]
 async fn register(submitted: Submitted<RegisterRequest>) -> Result<Answer> {
     let RegisterRequest { email, username, first_name, last_name, phone, locale, password } = submitted.body;
-    let email = Email::parse(&email).map_err(|refusal| Error::invalid("email", refusal))?;
-    let username =
-        account::username(username.as_deref(), &email).map_err(|refusal| Error::invalid("username", refusal))?;
-    let trimmed = |text: Option<String>| text.map(|text| text.trim().to_owned());
-    let (first_name, last_name, phone) = (trimmed(first_name), trimmed(last_name), trimmed(phone));
-    let profile = Profile { username, first_name, last_name, phone, locale };
-    accounts::register(Applicant { email, profile, password }, submitted.once).await
+    let mut applicant = Applicant::customer(&email, username.as_deref(), password)?;
+    let some = |text: Option<String>| text.map(Some);
+    let (first_name, last_name, phone, locale) = (some(first_name), some(last_name), some(phone), locale.map(Some));
+    applicant.profile.apply(ProfileChange { username: None, first_name, last_name, phone, locale });
+    accounts::register(None, applicant, submitted.once, |user| user).await
 }
 
 /// What is written here need not be an address or a password: an answer other than 401 would say what cannot be one.
@@ -116,8 +114,8 @@ struct LoginRequest {
 )]
 
 async fn log_in(headers: HeaderMap, Json(request): Json<LoginRequest>) -> Result<impl IntoResponse> {
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).and_then(session::user_agent);
-    sign_in::log_in(&request.email, &request.password, agent.as_deref()).await.map(secret)
+    let by = Known::by_email(&request.email);
+    sign_in::log_in(&by, &request.password, agent(&headers).as_deref()).await.map(secret)
 }
 
 #[derive(Deserialize, Validate, ToSchema)]
@@ -144,11 +142,6 @@ struct RefreshRequest {
 
 async fn refresh(Json(request): Json<RefreshRequest>) -> Result<impl IntoResponse> {
     sign_in::refresh(&request.refresh_token).await.map(secret)
-}
-
-/// Tokens are for the client alone, RFC 6749 5.1, and so is what is said of them.
-fn secret(body: impl Serialize) -> impl IntoResponse {
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body))
 }
 
 #[derive(Default, Deserialize, Validate, ToSchema)]

@@ -56,6 +56,6 @@ struct Users;
 
 #[test]
 fn the_contract_says_what_the_routes_do() {
-    let apis = [Auth::openapi(), Own::openapi(), Users::openapi()];
+    let apis = [Auth::openapi(), Own::openapi(), Users::openapi()].into_iter().chain(crate::api::classic::apis());
     contract::check(env!("CARGO_MANIFEST_DIR"), &crate::Accounts::routes(), apis);
 }

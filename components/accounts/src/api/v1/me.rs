@@ -3,14 +3,16 @@
 use axum::Router;
 use garde::Validate;
 use http::StatusCode;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
-use web::{Caller, Error, Json, Page, PageQuery, Path, Query, Result};
+use web::{Caller, Json, Page, PageQuery, Path, Query, Result};
 
-use super::fits;
+use super::{fits, present};
 use crate::{
-    account::{self, Email, Locale, ProfileChange, User},
-    accounts, recovery,
+    account::{self, Locale, ProfileChange, User},
+    accounts,
+    changes::{self, Change},
+    recovery,
     session::Session,
     sign_in, strength,
 };
@@ -71,11 +73,6 @@ struct ChangeRequest {
     locale: Option<Option<Locale>>,
 }
 
-/// Tells `null` from a field that is absent.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
 /// Changes what is named of the own account; `null` removes what may be missing.
 #[utoipa::path(
     method(put, patch),
@@ -87,13 +84,9 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
 )]
 async fn change(caller: Caller, Json(request): Json<ChangeRequest>) -> Result<Json<User>> {
     let ChangeRequest { email, username, first_name, last_name, phone, locale } = request;
-    if let Some(email) = email
-        && Email::normal(&email) != accounts::me(&caller).await?.email
-    {
-        return Err(Error::invalid("email", "cannot be changed"));
-    }
-    let change = ProfileChange { username, first_name, last_name, phone, locale };
-    accounts::change_profile(&caller, change).await.map(Json)
+    let profile = ProfileChange { username, first_name, last_name, phone, locale };
+    let change = Change { profile, email, ..Change::default() };
+    changes::change(&caller, caller.user_id, change).await.map(Json)
 }
 
 #[derive(Deserialize, Validate, ToSchema)]

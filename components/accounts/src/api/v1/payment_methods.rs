@@ -7,8 +7,9 @@ use serde::{Deserialize, de::IgnoredAny};
 use utoipa::ToSchema;
 use web::{Answer, Caller, Json, Page, Path, Result, Submitted, openapi::IdempotencyKey};
 
+use super::fits;
 use crate::{
-    card,
+    card::{self, NO_CARDS},
     payment_methods::{self, Details, PaymentMethod},
 };
 
@@ -18,8 +19,6 @@ pub(super) fn routes() -> Router {
         .route("/api/v1/users/me/payment-methods", web::get(list).merge(web::post(add)))
         .route("/api/v1/users/me/payment-methods/{id}", one)
 }
-
-const NO_CARDS: &str = "must not be a card number: send the payment provider's token";
 
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -75,13 +74,7 @@ struct ReplaceRequest {
 }
 
 fn is_token(token: &str, _: &()) -> garde::Result {
-    if card::is_in(token) {
-        Err(garde::Error::new(NO_CARDS))
-    } else if (1..=255).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(())
-    } else {
-        Err(garde::Error::new("must be 1 to 255 printable ASCII characters"))
-    }
+    fits(card::is_token(token))
 }
 
 fn is_label(label: &str, _: &()) -> garde::Result {
