@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 use store::{Durability, Place, Transaction};
 use utoipa::ToSchema;
-use web::{Caller, Error, Page, PageQuery, Result, Service, audit, variable};
+use web::{Caller, Error, Page, PageQuery, Result, Service, Slice, audit, variable};
 
 use crate::{
     DATABASE, Orders,
@@ -178,6 +178,17 @@ pub(crate) async fn list_of_user(
         return Err(Error::not_found("user"));
     }
     list(caller, Filter { user_id: Some(user_id), ..filter }, query).await
+}
+
+/// A part of a list of orders, the newest first: of one user, for that user and for admins; everybody's for admins.
+pub(crate) async fn slice(caller: &Caller, user_id: Option<UserId>, slice: &Slice) -> Result<Vec<OrderView>> {
+    match user_id {
+        Some(user_id) if !caller.may_see(user_id) => return Err(Error::not_found("user")),
+        Some(_) => {}
+        None => caller.must_administer()?,
+    }
+    let orders = list::slice(&DATABASE, user_id, slice.offset(), slice.limit()).await?;
+    Ok(orders.into_iter().map(OrderView::from).collect())
 }
 
 pub(crate) async fn get_by_number(caller: &Caller, number: &str) -> Result<OrderView> {

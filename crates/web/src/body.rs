@@ -240,7 +240,26 @@ impl<T: Serialize> IntoResponse for Json<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenJson(pub String);
 
+/// Appends an array of what is written already.
+pub(crate) fn write_list<'a>(to: &mut String, items: impl IntoIterator<Item = &'a str>) {
+    to.push('[');
+    for (place, item) in items.into_iter().enumerate() {
+        if place > 0 {
+            to.push(',');
+        }
+        to.push_str(item);
+    }
+    to.push(']');
+}
+
 impl WrittenJson {
+    /// An array of these.
+    pub fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut list = String::new();
+        write_list(&mut list, items);
+        Self(list)
+    }
+
     /// The same object with one more field.
     pub fn with(mut self, name: &str, value: &impl Serialize) -> Result<Self, Error> {
         let field = format!("{}:{}", serde_json::to_string(name)?, serde_json::to_string(value)?);
@@ -321,6 +340,12 @@ mod tests {
         assert_eq!(with(r#"{"items":[]}"#).as_deref(), Some(r#"{"items":[],"n":[1]}"#));
         assert_eq!(with("{}").as_deref(), Some(r#"{"n":[1]}"#));
         assert_eq!(with("[]"), None);
+    }
+
+    #[test]
+    fn written_json_is_put_together_to_a_list() {
+        let list = |items: &[&str]| WrittenJson::list(items.iter().copied()).0;
+        assert_eq!((list(&[]), list(&["1"]), list(&["1", "{}"])), ("[]".into(), "[1]".into(), "[1,{}]".into()));
     }
 
     #[test]

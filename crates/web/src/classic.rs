@@ -7,12 +7,11 @@ use axum::{
     middleware::map_response,
     response::{IntoResponse, Response},
 };
-use garde::Validate;
 use http::{HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::{Error, FieldError, Json, Page, PageQuery};
+use crate::{Error, FieldError};
 
 /// Why a request was not answered as asked, as the clients of older shops read it. It has changed nothing.
 #[derive(Serialize, ToSchema)]
@@ -49,35 +48,6 @@ fn say(mut response: Response, status: StatusCode, message: &str, errors: &[Fiel
     // The router has written down that of the body before.
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     *response.body_mut() = Body::from(body);
-    response
-}
-
-/// `?limit=&cursor=` of a list that is a bare array.
-#[derive(Debug, Default, Clone, Deserialize, Validate, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// How many, 1 to 100; 100 when not given.
-    #[garde(range(min = 1, max = 100))]
-    #[param(minimum = 1, maximum = 100, default = 100, example = 20)]
-    limit: Option<u32>,
-    /// Where to go on: the header `X-Next-Cursor` of the list before.
-    #[garde(length(max = 2000))]
-    #[param(max_length = 2000)]
-    cursor: Option<String>,
-}
-
-impl From<ListQuery> for PageQuery {
-    fn from(ListQuery { limit, cursor }: ListQuery) -> Self {
-        Self { limit: Some(limit.unwrap_or(100)), cursor }
-    }
-}
-
-/// A page as a bare array. Where to go on, when there is more, is in a header: older clients know of no envelope.
-pub fn list<T: Serialize>(page: Page<T>) -> Response {
-    let mut response = Json(page.items).into_response();
-    if let Some(cursor) = page.next_cursor.and_then(|cursor| HeaderValue::try_from(cursor).ok()) {
-        response.headers_mut().insert("x-next-cursor", cursor);
-    }
     response
 }
 

@@ -4,11 +4,11 @@
 //! which a crash could leave the work done and the key unknown.
 
 use axum::{
-    extract::{FromRequest, Request},
+    extract::{FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
 use garde::Validate;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use model::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -57,6 +57,18 @@ where
         let bytes = body::json_bytes(request).await?;
         let key = key.map(|key| Key { route, key, fingerprint: fingerprint(&bytes) });
         Ok(Self { body: body::parse(&bytes)?, once: Once { key } })
+    }
+}
+
+impl FromRequestParts<()> for Once {
+    type Rejection = Error;
+
+    /// Of a request without a body: what it says stands in its query.
+    async fn from_request_parts(parts: &mut Parts, _: &()) -> Result<Self> {
+        let key = parts.headers.get(HEADER).map(checked).transpose()?;
+        let route = format!("{} {}", parts.method, parts.uri.path());
+        let fingerprint = fingerprint(parts.uri.query().unwrap_or_default().as_bytes());
+        Ok(Self { key: key.map(|key| Key { route, key, fingerprint }) })
     }
 }
 

@@ -33,7 +33,7 @@ pub use error::{Error, FieldError, Refusal};
 pub use handler::{delete, get, patch, post, put};
 pub use idempotency::{Answer, Once, Submitted};
 pub use lines::{Line, Lines, Ndjson};
-pub use page::{Cursor, Page, PageQuery};
+pub use page::{Cursor, Page, PageQuery, Slice};
 pub use service::{Service, serve};
 
 /// What handlers and use cases return.

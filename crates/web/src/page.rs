@@ -5,7 +5,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{Error, Result, WrittenJson};
+use crate::{Error, Result, WrittenJson, body};
 
 /// `?limit=&cursor=` of a list.
 #[derive(Debug, Default, Clone, Deserialize, Validate, IntoParams)]
@@ -30,6 +30,35 @@ impl PageQuery {
     /// The place of the last item of the page before; 400 when it is not one of ours.
     pub fn after<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         self.cursor.as_deref().map(Cursor::decode).transpose()
+    }
+}
+
+/// How far into a list of an older shop one may begin: what stands before is read and passed over.
+const DEEPEST: u32 = 10_000;
+
+/// `?limit=&offset=` of a list of an older shop, which is a bare array.
+#[derive(Debug, Default, Clone, Copy, Deserialize, Validate, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Slice {
+    /// How many, 1 to 100; 100 when not given.
+    #[garde(range(min = 1, max = 100))]
+    #[param(minimum = 1, maximum = 100, default = 100, example = 20)]
+    limit: Option<u32>,
+    /// So many are left out before.
+    #[garde(range(max = DEEPEST))]
+    #[param(maximum = 10_000, default = 0, example = 0)]
+    offset: Option<u32>,
+}
+
+impl Slice {
+    /// How many are wanted.
+    pub fn limit(&self) -> u32 {
+        self.limit.unwrap_or(100)
+    }
+
+    /// How many stand before them.
+    pub fn offset(&self) -> u32 {
+        self.offset.unwrap_or(0)
     }
 }
 
@@ -104,14 +133,8 @@ impl<T> Page<T> {
     pub fn written(&self, json: impl Fn(&T) -> &str) -> WrittenJson {
         let length = self.items.iter().map(|item| json(item).len() + 1).sum::<usize>();
         let mut page = String::with_capacity(length + 200);
-        page.push_str("{\"items\":[");
-        for (place, item) in self.items.iter().enumerate() {
-            if place > 0 {
-                page.push(',');
-            }
-            page.push_str(json(item));
-        }
-        page.push(']');
+        page.push_str("{\"items\":");
+        body::write_list(&mut page, self.items.iter().map(json));
         // A cursor is of letters, digits, `-` and `_`.
         if let Some(cursor) = &self.next_cursor {
             page.push_str(",\"nextCursor\":\"");
@@ -134,6 +157,14 @@ mod tests {
         assert_eq!(Cursor::decode::<i32>(&page.next_cursor.unwrap()).unwrap(), 2);
         assert!(Page::new(vec![1, 2], 2, |item| *item).unwrap().next_cursor.is_none());
         assert!(matches!(Cursor::decode::<i64>("not ours"), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn a_slice_is_the_first_hundred_unless_somebody_says() {
+        assert_eq!((Slice::default().limit(), Slice::default().offset()), (100, 0));
+        let valid = |limit, offset| Slice { limit: Some(limit), offset: Some(offset) }.validate().is_ok();
+        assert!(valid(1, 0) && valid(100, DEEPEST));
+        assert!(!valid(0, 0) && !valid(101, 0) && !valid(1, DEEPEST + 1));
     }
 
     #[test]

@@ -13,9 +13,12 @@ use model::{Currency, Family, Money, OrderId, OrderStatus, ProductId, Timestamp,
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
-use web::{Answer, Error, Page, Result, classic};
+use web::{Answer, Caller, Error, Json, Result, Slice};
 
-use crate::{order::Line, orders::OrderView};
+use crate::{
+    order::Line,
+    orders::{self, OrderView},
+};
 
 pub(crate) fn routes() -> Router {
     desk::routes().merge(bare::routes())
@@ -155,10 +158,10 @@ impl Words {
         answer.with_body(&order)
     }
 
-    fn show_list(self, page: Page<OrderView>) -> Result<axum::response::Response> {
-        let Page { items, next_cursor } = page;
-        let items = items.into_iter().map(|order| self.show(order)).collect::<Result<_>>()?;
-        Ok(classic::list(Page::<ClassicOrder> { items, next_cursor }))
+    /// A user's orders, or everybody's: a part of the list as a bare array.
+    async fn list(self, caller: &Caller, user_id: Option<UserId>, slice: &Slice) -> Result<Json<Vec<ClassicOrder>>> {
+        let orders = orders::slice(caller, user_id, slice).await?;
+        Ok(Json(orders.into_iter().map(|order| self.show(order)).collect::<Result<_>>()?))
     }
 }
 

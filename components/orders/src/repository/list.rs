@@ -54,6 +54,14 @@ impl Filter {
     }
 }
 
+/// Up to `limit` orders behind the newest `offset`: a user's, or everybody's.
+pub(crate) async fn slice(database: &Database, user_id: Option<UserId>, offset: u32, limit: u32) -> Result<Vec<Order>> {
+    let wanted = Filter { user_id, ..Filter::default() }.indexed(None);
+    let part = format!("{limit} OFFSET {offset}");
+    let rows = database.query(&wanted.newest("orders", ORDER, &part), wanted.values()).await?;
+    rows.into_iter().map(Order::read).collect()
+}
+
 /// Up to `limit` orders, and, when the look ended before the list did, the place where it ended.
 pub(crate) async fn list(
     database: &Database,

@@ -1,24 +1,18 @@
 //! `/orders` of micro, and `/order`, `/orders` of the cart shop.
 
-use axum::{Router, response::Response};
+use axum::Router;
 use garde::Validate;
 use http::StatusCode;
 use model::{OrderId, OrderStatus, ProductId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{
-    Caller, Json, Path, Query, Result, Submitted,
-    classic::{self, ListQuery},
-    client,
-    openapi::IdempotencyKey,
-};
+use web::{Caller, Json, Path, Query, Result, Slice, Submitted, classic, client, openapi::IdempotencyKey};
 
 use super::{ClassicOrder, Done, SetStatus, Words};
 use crate::{
     fulfilment,
     orders::{self, OrderView},
-    repository::list::Filter,
 };
 
 pub(super) fn routes() -> Router {
@@ -52,12 +46,12 @@ async fn get_order(caller: Caller, Path(id): Path<i64>) -> Result<Json<ClassicOr
     get,
     path = "/orders",
     operation_id = "classicListOwnOrders",
-    params(ListQuery),
+    params(Slice),
     responses((status = 200, body = [ClassicOrder])),
     security(("bearer" = []))
 )]
-async fn list_orders(caller: Caller, Query(query): Query<ListQuery>) -> Result<Response> {
-    Words::Bare.show_list(orders::list_of_user(&caller, caller.user_id, Filter::default(), &query.into()).await?)
+async fn list_orders(caller: Caller, Query(slice): Query<Slice>) -> Result<Json<Vec<ClassicOrder>>> {
+    Words::Bare.list(&caller, Some(caller.user_id), &slice).await
 }
 
 /// Brings an order to another state: customers cancel theirs, the rest is for admins. Again changes nothing.
@@ -146,12 +140,12 @@ async fn place(caller: Caller, Submitted { body, once }: Submitted<Place>) -> Re
     get,
     path = "/orders/me",
     operation_id = "classicListOrdersOfMine",
-    params(ListQuery),
+    params(Slice),
     responses((status = 200, body = [ClassicOrder])),
     security(("bearer" = []))
 )]
-async fn list_mine(caller: Caller, query: Query<ListQuery>) -> Result<Response> {
-    list_orders(caller, query).await
+async fn list_mine(caller: Caller, slice: Query<Slice>) -> Result<Json<Vec<ClassicOrder>>> {
+    list_orders(caller, slice).await
 }
 
 /// A user's orders, for that user and for admins; 404 for everybody else.
@@ -159,12 +153,16 @@ async fn list_mine(caller: Caller, query: Query<ListQuery>) -> Result<Response> 
     get,
     path = "/orders/user/{userId}",
     operation_id = "classicListOrdersOfUser",
-    params(("userId" = UserId, Path), ListQuery),
+    params(("userId" = UserId, Path), Slice),
     responses((status = 200, body = [ClassicOrder])),
     security(("bearer" = []))
 )]
-async fn list_of_user(caller: Caller, Path(id): Path<i64>, Query(query): Query<ListQuery>) -> Result<Response> {
-    Words::Bare.show_list(orders::list_of_user(&caller, UserId(id), Filter::default(), &query.into()).await?)
+async fn list_of_user(
+    caller: Caller,
+    Path(id): Path<i64>,
+    Query(slice): Query<Slice>,
+) -> Result<Json<Vec<ClassicOrder>>> {
+    Words::Bare.list(&caller, Some(UserId(id)), &slice).await
 }
 
 /// One order, for its owner and for admins; 404 for everybody else.

@@ -1,11 +1,11 @@
 //! `/api/orders` of the items and of the order desk.
 
-use axum::{Router, response::Response};
+use axum::Router;
 use garde::Validate;
 use model::{Money, OrderId, ProductId, UserId, event::OrderedItem};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use web::{Answer, Caller, Json, Path, Query, Result, Submitted, classic::ListQuery, openapi::IdempotencyKey};
+use web::{Answer, Caller, Json, Path, Query, Result, Slice, Submitted, openapi::IdempotencyKey};
 
 use super::{
     ClassicOrder, Words,
@@ -15,7 +15,6 @@ use crate::{
     changing::{self, Wanted},
     orders,
     placing::{self, Choice, Expected, Means, Request},
-    repository::list::Filter,
     users::{self, Customer},
 };
 
@@ -137,12 +136,12 @@ async fn place(caller: Caller, Submitted { body, once }: Submitted<Place>) -> Re
     get,
     path = "/api/orders/my-orders",
     operation_id = "classicListMyOrders",
-    params(ListQuery),
+    params(Slice),
     responses((status = 200, body = [ClassicOrder])),
     security(("bearer" = []))
 )]
-async fn list_mine(caller: Caller, Query(query): Query<ListQuery>) -> Result<Response> {
-    Words::Desk.show_list(orders::list_of_user(&caller, caller.user_id, Filter::default(), &query.into()).await?)
+async fn list_mine(caller: Caller, Query(slice): Query<Slice>) -> Result<Json<Vec<ClassicOrder>>> {
+    Words::Desk.list(&caller, Some(caller.user_id), &slice).await
 }
 
 /// Everybody's orders, the newest first.
@@ -150,13 +149,12 @@ async fn list_mine(caller: Caller, Query(query): Query<ListQuery>) -> Result<Res
     get,
     path = "/api/orders/all",
     operation_id = "classicListAllOrders",
-    params(ListQuery),
+    params(Slice),
     responses((status = 200, body = [ClassicOrder])),
     security(("bearer" = ["admin"]))
 )]
-async fn list_all(caller: Caller, Query(query): Query<ListQuery>) -> Result<Response> {
-    caller.must_administer()?;
-    Words::Desk.show_list(orders::list(&caller, Filter::default(), &query.into()).await?)
+async fn list_all(caller: Caller, Query(slice): Query<Slice>) -> Result<Json<Vec<ClassicOrder>>> {
+    Words::Desk.list(&caller, None, &slice).await
 }
 
 /// A user's orders, for that user and for admins; 404 for everybody else.
@@ -164,12 +162,16 @@ async fn list_all(caller: Caller, Query(query): Query<ListQuery>) -> Result<Resp
     get,
     path = "/api/orders/by-user/{userId}",
     operation_id = "classicListOrdersByUser",
-    params(("userId" = UserId, Path), ListQuery),
+    params(("userId" = UserId, Path), Slice),
     responses((status = 200, body = [ClassicOrder])),
     security(("bearer" = []))
 )]
-async fn list_of_user(caller: Caller, Path(id): Path<i64>, Query(query): Query<ListQuery>) -> Result<Response> {
-    Words::Desk.show_list(orders::list_of_user(&caller, UserId(id), Filter::default(), &query.into()).await?)
+async fn list_of_user(
+    caller: Caller,
+    Path(id): Path<i64>,
+    Query(slice): Query<Slice>,
+) -> Result<Json<Vec<ClassicOrder>>> {
+    Words::Desk.list(&caller, Some(UserId(id)), &slice).await
 }
 
 /// One order, for its owner and for admins; 404 for everybody else.
