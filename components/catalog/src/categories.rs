@@ -6,7 +6,7 @@ use http::StatusCode;
 use model::{CategoryId, Timestamp};
 use serde_json::json;
 use store::{Durability, Transaction};
-use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, audit};
+use web::{Answer, Caller, Error, Page, PageQuery, Result, Slice, Submitted, audit};
 
 use crate::{
     DATABASE,
@@ -67,6 +67,11 @@ pub(crate) async fn list(page: &PageQuery) -> Result<Page<Category>> {
     let after = page.after::<i64>()?.unwrap_or(0);
     let categories = repository::list(&DATABASE, after, page.limit() + 1).await?;
     Page::new(categories, page.limit(), |category| category.id)
+}
+
+/// Categories by id, as lists of older shops have them: so many of them, from a place on.
+pub(crate) async fn slice(slice: Slice) -> Result<Vec<Category>> {
+    repository::slice(&DATABASE, slice.offset(), slice.limit()).await
 }
 
 /// All categories as a tree.

@@ -1,6 +1,7 @@
 //! Catalog: what is for sale.
 
 mod api {
+    pub(crate) mod classic;
     #[cfg(test)]
     mod contract;
     pub(crate) mod internal;
@@ -35,7 +36,7 @@ impl web::Service for Catalog {
     const DATABASE: Option<&'static Database> = Some(&DATABASE);
 
     fn routes() -> Router {
-        api::v1::routes().merge(api::internal::routes())
+        api::v1::routes().merge(api::classic::routes()).merge(api::internal::routes())
     }
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {

@@ -2,6 +2,7 @@
 
 mod filter;
 mod images;
+mod item;
 mod metadata;
 mod search;
 
@@ -10,8 +11,9 @@ use model::{CategoryId, Currency, Money, ProductId, ProductStatus, Timestamp, Us
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(crate) use filter::{Facet, Filter, Order, Place};
+pub(crate) use filter::{Facet, Filter, Narrowed, Order, Place};
 pub(crate) use images::Images;
+pub(crate) use item::{Item, ItemChange, NewItem};
 pub(crate) use metadata::Metadata;
 pub(crate) use search::{Expression, Search};
 
@@ -74,6 +76,7 @@ pub(crate) struct Offer {
     pub(crate) sku: Option<String>,
     pub(crate) price: Money,
     pub(crate) currency: Currency,
+    pub(crate) stock: u32,
 }
 
 /// A product that somebody wants to sell.

@@ -9,15 +9,15 @@ use model::{
 };
 use serde_json::{json, value::RawValue};
 use store::{Durability, Transaction};
-use web::{Answer, Caller, Error, Page, PageQuery, Result, Submitted, Viewer, WrittenJson, audit};
+use web::{Answer, Caller, Error, Page, PageQuery, Result, Slice, Submitted, Viewer, WrittenJson, audit};
 
 use crate::{
     DATABASE, NAME,
-    product::{Filter, NewProduct, Offer, Place, Product, ProductChange},
+    product::{Filter, Narrowed, NewProduct, Offer, Place, Product, ProductChange},
     repository::{self, Stored, categories, facets, lists},
 };
 
-const NO_PRODUCT: Error = Error::not_found("product");
+pub(crate) const NO_PRODUCT: Error = Error::not_found("product");
 
 thread_local! {
     static CURRENCY: Cell<Option<Currency>> = const { Cell::new(None) };
@@ -129,6 +129,17 @@ pub(crate) async fn list(viewer: &Viewer, page: &PageQuery, filter: Filter) -> R
         counted.insert(*name, count);
     }
     json.with("facets", &counted)
+}
+
+/// Products that are for sale, as lists of older shops have them: so many of them, from a place on.
+pub(crate) async fn slice(slice: Slice, narrowed: Narrowed) -> Result<Vec<String>> {
+    lists::slice(&DATABASE, &narrowed.into(), slice.offset(), slice.limit()).await
+}
+
+/// The product as customers read it, for sale or not: for other services.
+pub(crate) async fn describe(id: ProductId) -> Result<WrittenJson> {
+    let (_, json) = repository::written(&DATABASE, id).await?.ok_or(NO_PRODUCT)?;
+    Ok(WrittenJson(json))
 }
 
 /// What is not for sale is listed only for admins, and for suppliers when it is theirs.

@@ -241,7 +241,7 @@ pub(crate) async fn project_stock(transaction: &Transaction, change: &StockChang
     transaction.execute(PROJECT_STOCK, params![available, change.version, change.product_id.0]).await
 }
 
-/// Name, SKU and price of those that are active.
+/// Name, SKU, price and stock of those that are active.
 pub(crate) async fn offers(database: &Database, ids: &[ProductId]) -> Result<Vec<Offer>> {
     let (sql, params) = offers_statement(ids);
     let offer = |mut row: Row| {
@@ -251,6 +251,7 @@ pub(crate) async fn offers(database: &Database, ids: &[ProductId]) -> Result<Vec
             sku: row.next()?,
             price: Money::from_minor(row.next()?),
             currency: word(row.next()?)?,
+            stock: row.next()?,
         })
     };
     database.query(&sql, params).await?.into_iter().map(offer).collect()
@@ -259,7 +260,7 @@ pub(crate) async fn offers(database: &Database, ids: &[ProductId]) -> Result<Vec
 fn offers_statement(ids: &[ProductId]) -> (String, Vec<Value>) {
     let (list, params) = list_of(ids.iter().map(|id| Value::Integer(id.0)).collect());
     let sql = format!(
-        "SELECT p.id, p.name, p.sku, p.price, p.currency FROM products p WHERE p.id IN ({list}) AND p.status = 'active'"
+        "SELECT p.id, p.name, p.sku, p.price, p.currency, p.stock FROM products p WHERE p.id IN ({list}) AND p.status = 'active'"
     );
     (sql, params)
 }

@@ -1,10 +1,12 @@
 //! Inventory: how much there is of each product, and who has been promised some.
 
 mod api {
+    pub(crate) mod classic;
     #[cfg(test)]
     mod contract;
     pub(crate) mod v1;
 }
+mod availability;
 mod inventory;
 mod reactions;
 mod repository;
@@ -30,7 +32,7 @@ impl web::Service for Inventory {
     const DATABASE: Option<&'static Database> = Some(&DATABASE);
 
     fn routes() -> Router {
-        api::v1::routes()
+        api::v1::routes().merge(api::classic::routes())
     }
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {

@@ -4,7 +4,7 @@ use axum::Router;
 use garde::Validate;
 use model::ProductId;
 use serde::Deserialize;
-use web::{Error, Json, Query, Result, get};
+use web::{Error, Json, Path, Query, Result, WrittenJson, get};
 
 use crate::{product::Offer, products};
 
@@ -12,7 +12,7 @@ use crate::{product::Offer, products};
 const MOST_IDS: usize = 100;
 
 pub(crate) fn routes() -> Router {
-    Router::new().route("/internal/products", get(offers))
+    Router::new().route("/internal/products", get(offers)).route("/internal/products/{id}", get(show))
 }
 
 #[derive(Deserialize, Validate)]
@@ -22,7 +22,12 @@ struct OffersQuery {
     ids: String,
 }
 
-/// `GET /internal/products?ids=1,2,3`: name, SKU and price of each that is for sale; the others are missing.
+/// `GET /internal/products/1`: the product as customers read it, for sale or not: its `status` says it.
+async fn show(Path(id): Path<ProductId>) -> Result<WrittenJson> {
+    products::describe(id).await
+}
+
+/// `GET /internal/products?ids=1,2,3`: name, SKU, price and stock of each that is for sale; the others are missing.
 async fn offers(Query(query): Query<OffersQuery>) -> Result<Json<Vec<Offer>>> {
     products::offers(&ids(&query.ids)?).await.map(Json)
 }

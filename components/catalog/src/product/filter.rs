@@ -64,6 +64,36 @@ pub(crate) struct Filter {
     rest: BTreeMap<String, String>,
 }
 
+/// What a list of an older shop is narrowed to: as much of a [`Filter`] as they know.
+#[derive(Debug, Clone, Default, Deserialize, Validate, IntoParams)]
+#[serde(rename_all = "camelCase", default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Narrowed {
+    /// Exactly this label.
+    #[garde(length(chars, max = 100))]
+    #[param(max_length = 100)]
+    category: Option<String>,
+    /// At least this price.
+    #[garde(skip)]
+    #[serde(deserialize_with = "from_text")]
+    min_price: Option<Money>,
+    /// At most this price.
+    #[garde(skip)]
+    #[serde(deserialize_with = "from_text")]
+    max_price: Option<Money>,
+    /// `true`: what can be ordered; `false`: what is sold out.
+    #[garde(skip)]
+    #[serde(deserialize_with = "from_text")]
+    in_stock: Option<bool>,
+}
+
+impl From<Narrowed> for Filter {
+    fn from(narrowed: Narrowed) -> Self {
+        let Narrowed { category, min_price, max_price, in_stock } = narrowed;
+        Self { category, min_price, max_price, in_stock, ..Self::default() }
+    }
+}
+
 const METADATA: &str = "metadata.";
 const MOST_METADATA: usize = 5;
 const MOST_FACETS: usize = 5;

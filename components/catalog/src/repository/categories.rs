@@ -45,6 +45,12 @@ pub(crate) async fn list(database: &Database, after: i64, count: u32) -> Result<
     database.query(&query, params![after, count]).await?.into_iter().map(category).collect()
 }
 
+/// Up to `count` categories after `offset` others, by id. There are few.
+pub(crate) async fn slice(database: &Database, offset: u32, count: u32) -> Result<Vec<Category>> {
+    let query = format!("SELECT {COLUMNS} FROM categories c WHERE c.id > 0 ORDER BY c.id LIMIT $1 OFFSET $2");
+    database.query(&query, params![count, offset]).await?.into_iter().map(category).collect()
+}
+
 pub(crate) async fn find_in(transaction: &Transaction, id: CategoryId) -> Result<Option<Category>> {
     let query = format!("SELECT {COLUMNS} FROM categories c WHERE c.id = $1");
     transaction.query_one(&query, params![id.0]).await?.map(category).transpose()

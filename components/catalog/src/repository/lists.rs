@@ -79,6 +79,20 @@ pub(crate) async fn page(
     Ok(listed)
 }
 
+/// Up to `count` products that pass the filter, in its order, after `offset` others, as customers read them. For lists
+/// that stand in an index as they are: neither searched nor sorted otherwise than by age or price.
+pub(crate) async fn slice(database: &Database, filter: &Filter, offset: u32, count: u32) -> Result<Vec<String>> {
+    let listed = read(database, slice_statement(filter, offset, count), 0).await?;
+    Ok(listed.into_iter().map(|listed| listed.json).collect())
+}
+
+pub(super) fn slice_statement(filter: &Filter, offset: u32, count: u32) -> (String, Vec<Value>) {
+    let (sql, params) = statement(filter, filter.order(), None, None, count);
+    let mut statement = Statement { sql, params };
+    statement.and(" OFFSET ", offset, "");
+    (statement.sql, statement.params)
+}
+
 async fn read(database: &Database, (sql, params): (String, Vec<Value>), tier: usize) -> Result<Vec<Listed>> {
     let listed = |mut row: Row| Ok(Listed { json: row.next()?, tier });
     database.query(&sql, params).await?.into_iter().map(listed).collect()

@@ -2,7 +2,7 @@
 
 use super::{
     super::facets::facet_statement,
-    super::lists::{few_statement, may_be_far_apart, sorted_statement, statement},
+    super::lists::{few_statement, may_be_far_apart, slice_statement, sorted_statement, statement},
     *,
 };
 use crate::product::{Facet, Filter, Order, Place, Search};
@@ -87,6 +87,27 @@ fn browsing_reads_along_an_index_whatever_is_asked_for() {
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
             assert!(plan.contains(&used) && !plan.contains("SCAN"), "{used} {sql}: {plan}");
         }
+    }
+}
+
+#[test]
+fn slices_are_passed_over_along_the_same_index() {
+    let database = database();
+    for id in 1..=9 {
+        add(&database, &Item { price: 10 - id, ..thing(id, "x", Some(if id % 2 == 0 { "even" } else { "odd" })) });
+    }
+    for (query, offset, expected) in [
+        ("", 0, &[9, 8, 7][..]),
+        ("", 7, &[2, 1]),
+        ("", 9, &[]),
+        ("category=even", 1, &[6, 4, 2]),
+        ("minPrice=0.03&inStock=true", 2, &[5, 4, 3]),
+        ("category=odd&maxPrice=0.05&inStock=true", 0, &[9, 7, 5]),
+    ] {
+        let (sql, params) = slice_statement(&filter(query), offset, 3);
+        let plan = plan(&database, &sql, params.clone()).join("; ");
+        assert!(plan.contains("(status=?") && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        assert_eq!(ids(&database, &sql, params), expected, "{query} {offset}");
     }
 }
 
