@@ -1,6 +1,7 @@
 //! Payments: whose money is where.
 
 mod api {
+    pub(crate) mod classic;
     #[cfg(test)]
     mod contract;
     pub(crate) mod internal;
@@ -9,7 +10,9 @@ mod api {
 }
 mod by_hand;
 mod charges;
+mod checkout;
 mod ledger;
+mod method;
 mod own_refunds;
 mod payment;
 mod payments;
@@ -40,7 +43,8 @@ impl web::Service for Payments {
     const DATABASE: Option<&'static Database> = Some(&DATABASE);
 
     fn routes() -> Router {
-        api::v1::routes().merge(api::webhooks::routes()).merge(api::internal::routes())
+        let api = api::v1::routes().merge(api::classic::routes());
+        api.merge(api::webhooks::routes()).merge(api::internal::routes())
     }
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {

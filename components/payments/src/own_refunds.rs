@@ -12,14 +12,19 @@ use web::{Answer, Caller, Error, Once, Result, client};
 use crate::{
     DATABASE,
     payments::{OrderSummary, WAIT_FOR_TWIN},
-    refunds::{self, Begun, refund, shown},
+    refunds::{self, Begun, RefundView, refund, shown},
     repository,
 };
 
 /// Gives back `amount` of a payment of the caller, or all that is left. All of it means that the order is called off, and
 /// its pieces come back: the shop ships nothing that costs nothing. Asked again, it is the same refund. For admins it is
 /// [`refund`].
-pub(crate) async fn refund_own(caller: &Caller, once: &Once, id: PaymentId, amount: Option<Money>) -> Result<Answer> {
+pub(crate) async fn refund_own(
+    caller: &Caller,
+    once: &Once,
+    id: PaymentId,
+    amount: Option<Money>,
+) -> Result<(Answer, RefundView)> {
     if caller.role.administers() {
         return refund(caller, once, id, amount, None).await;
     }
@@ -46,7 +51,7 @@ pub(crate) async fn refund_own(caller: &Caller, once: &Once, id: PaymentId, amou
 
 /// The refund of all that was left. The news that the order is over does the same: whoever is first sends it, and the other
 /// waits for it.
-async fn all(caller: &Caller, once: &Once, id: PaymentId) -> Result<Answer> {
+async fn all(caller: &Caller, once: &Once, id: PaymentId) -> Result<(Answer, RefundView)> {
     let (answer, ours) = DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {

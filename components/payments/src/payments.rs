@@ -9,10 +9,11 @@ use serde_json::json;
 use store::{Durability, Place, Transaction};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, audit, client};
+use web::{Answer, Caller, Error, Once, Page, PageQuery, Result, Slice, audit, client};
 
 use crate::{
     DATABASE, by_hand, charges,
+    method::Method,
     payment::{GRACE, Wish, wish},
     refunds::{self, RefundView},
     repository::{
@@ -32,33 +33,33 @@ pub(crate) const WAIT_FOR_TWIN: Duration = Duration::from_secs(3);
     "refunds": [], "createdAt": "2026-11-23T08:00:04.000Z", "updatedAt": "2026-11-23T08:00:05.000Z"
 }))]
 pub(crate) struct PaymentView {
-    id: PaymentId,
-    order_id: OrderId,
-    user_id: UserId,
-    status: PaymentStatus,
+    pub(crate) id: PaymentId,
+    pub(crate) order_id: OrderId,
+    pub(crate) user_id: UserId,
+    pub(crate) status: PaymentStatus,
     /// Why it is in this state, as the provider says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// `capture` or `void`, while the provider has not answered that yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pending_operation: Option<PaymentOperation>,
+    pub(crate) pending_operation: Option<PaymentOperation>,
     /// Who took the money, holds it or has declined it; absent while no provider has answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    provider: Option<String>,
-    amount: Money,
-    currency: Currency,
-    refunded_amount: Money,
+    pub(crate) provider: Option<String>,
+    pub(crate) amount: Money,
+    pub(crate) currency: Currency,
+    pub(crate) refunded_amount: Money,
     /// Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    refunds: Option<Vec<RefundView>>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+    pub(crate) refunds: Option<Vec<RefundView>>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
 }
 
-const NOT_FOUND: Error = Error::not_found("payment");
+pub(crate) const NOT_FOUND: Error = Error::not_found("payment");
 
 /// What a payment is called in the audit log.
 pub(crate) fn subject(id: PaymentId) -> String {
@@ -140,26 +141,40 @@ struct Begun {
     id: PaymentId,
 }
 
+/// What somebody wants to be paid.
+pub(crate) struct Wanted<'a> {
+    pub(crate) order_id: OrderId,
+    pub(crate) method: &'a Method,
+    /// What the order costs, where that is known to who pays.
+    pub(crate) amount: Option<Money>,
+    /// To charge, or only to authorize.
+    pub(crate) operation: PaymentOperation,
+}
+
 /// Pays an order, or has the money held for it: at once when its stock is reserved, otherwise as soon as it is. A
-/// declined card is a payment that failed, not an error.
-pub(crate) async fn pay(
-    caller: &Caller,
-    once: &Once,
-    order_id: OrderId,
-    token: &str,
-    operation: PaymentOperation,
-) -> Result<Answer> {
+/// declined card is a payment that failed, not an error. Returns the payment beside the answer that is to have it.
+pub(crate) async fn pay(caller: &Caller, once: &Once, wanted: &Wanted<'_>) -> Result<(Answer, PaymentView)> {
+    let &Wanted { order_id, operation, .. } = wanted;
     let begun = match once.answered(&DATABASE, Some(caller)).await? {
         Some(answer) => answer,
         None => {
             let summary: Option<OrderSummary> = client::get("orders", &format!("/internal/orders/{order_id}")).await?;
             let order = summary.filter(|order| caller.may_see(order.user_id)).ok_or(Error::not_found("order"))?;
+            // Payments may not have heard of it yet.
+            if matches!(order.status, OrderStatus::Cancelled | OrderStatus::Failed) {
+                return Err(Error::Conflict("not-payable", format!("the order is {}", order.status)));
+            }
+            if wanted.amount.is_some_and(|amount| amount != order.total) {
+                let detail = format!("the order costs {} {}", order.total, order.currency);
+                return Err(Error::Conflict("amount-differs", detail));
+            }
+            let token = wanted.method.token(order.user_id).await?;
             DATABASE
                 .transaction(Durability::Durable, async |transaction| {
                     match once.answered_in(transaction, Some(caller)).await? {
                         Some(answer) => Ok(answer),
                         None => {
-                            let id = begin(transaction, order_id, &order, token, operation).await?;
+                            let id = begin(transaction, order_id, &order, &token, operation).await?;
                             if order.user_id != caller.user_id {
                                 let details = json!({ "orderId": order_id, "userId": order.user_id });
                                 audit::record(transaction, caller, "payment.created", subject(id), details).await?;
@@ -179,7 +194,7 @@ pub(crate) async fn pay(
         charges::send(&payment).await?;
     }
     let settled = repository::find(&DATABASE, id).await?.ok_or(NOT_FOUND)?;
-    begun.with_body(&view(settled).await?)
+    Ok((begun, view(settled).await?))
 }
 
 /// Writes down a payment that is about to be sent, or that waits for the order's stock.
@@ -220,6 +235,50 @@ async fn wait_for_twin(id: PaymentId) -> Result<()> {
         spin_sdk::time::sleep(Duration::from_millis(25)).await;
     }
     Ok(())
+}
+
+/// The payment when there is a first word on it, for those who want to know at once: waits a little while the stock of its
+/// order is being reserved, or another request has the provider asked.
+pub(crate) async fn heard_of(payment: PaymentView) -> Result<PaymentView> {
+    if payment.status != PaymentStatus::Pending {
+        return Ok(payment);
+    }
+    let deadline = std::time::Instant::now() + WAIT_FOR_TWIN;
+    loop {
+        let now = repository::find(&DATABASE, payment.id).await?.ok_or(NOT_FOUND)?;
+        if now.status != PaymentStatus::Pending || now.attempts > 0 || std::time::Instant::now() >= deadline {
+            return view(now).await;
+        }
+        spin_sdk::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// Has a payment made in another way, as long as nothing has been sent to the provider.
+pub(crate) async fn change_method(caller: &Caller, id: PaymentId, method: &Method) -> Result<PaymentView> {
+    let payment = repository::find(&DATABASE, id).await?.filter(|payment| caller.may_see(payment.user_id));
+    let user_id = payment.ok_or(NOT_FOUND)?.user_id;
+    let token = method.token(user_id).await?;
+    let changed = DATABASE
+        .transaction(Durability::Durable, async |transaction| {
+            let changed = repository::set_token(transaction, id, &token, Timestamp::now()).await?;
+            let payment = changed.ok_or_else(|| {
+                let detail = "the payment has been sent: its method cannot be changed any more".to_owned();
+                Error::Conflict("payment-sent", detail)
+            })?;
+            if user_id != caller.user_id {
+                let details = json!({ "orderId": payment.order_id, "userId": user_id });
+                audit::record(transaction, caller, "payment.method-changed", subject(id), details).await?;
+            }
+            Ok::<_, Error>(payment)
+        })
+        .await?;
+    view(changed).await
+}
+
+/// One's own payments, as lists of older shops have them: so many of them, from a place on, the newest first.
+pub(crate) async fn own(caller: &Caller, slice: Slice) -> Result<Vec<PaymentView>> {
+    let payments = list::slice(&DATABASE, caller.user_id, slice.offset(), slice.limit()).await?;
+    Ok(payments.into_iter().map(PaymentView::from).collect())
 }
 
 /// Takes the money that is held. Again changes nothing.

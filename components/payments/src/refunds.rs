@@ -28,17 +28,17 @@ const UNKNOWN_PER_TICK: u32 = 20;
 #[serde(rename_all = "camelCase")]
 #[schema(as = PaymentRefund)]
 pub(crate) struct RefundView {
-    id: RefundId,
-    payment_id: PaymentId,
+    pub(crate) id: RefundId,
+    pub(crate) payment_id: PaymentId,
     /// `pending`, `succeeded` or `failed`.
-    status: PaymentStatus,
+    pub(crate) status: PaymentStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "broken")]
-    reason: Option<String>,
-    amount: Money,
-    currency: Currency,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+    pub(crate) reason: Option<String>,
+    pub(crate) amount: Money,
+    pub(crate) currency: Currency,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
 }
 
 impl RefundView {
@@ -62,14 +62,14 @@ pub(crate) struct Begun {
     pub(crate) id: RefundId,
 }
 
-/// Gives back `amount` of a payment, or all that is left of it.
+/// Gives back `amount` of a payment, or all that is left of it: the refund, beside the answer that is to have it.
 pub(crate) async fn refund(
     caller: &Caller,
     once: &Once,
     id: PaymentId,
     amount: Option<Money>,
     reason: Option<&str>,
-) -> Result<Answer> {
+) -> Result<(Answer, RefundView)> {
     let begun = DATABASE
         .transaction(Durability::Durable, async |transaction| {
             if let Some(answer) = once.answered_in(transaction, Some(caller)).await? {
@@ -102,12 +102,12 @@ pub(crate) async fn refund(
     shown(begun, id).await
 }
 
-/// The answer with the refund as it is now.
-pub(crate) async fn shown(begun: Answer, id: PaymentId) -> Result<Answer> {
+/// The refund as it is now, beside the answer that is to have it.
+pub(crate) async fn shown(begun: Answer, id: PaymentId) -> Result<(Answer, RefundView)> {
     let Begun { id: refund_id } = serde_json::from_str(begun.body())?;
     let payment = repository::find(&DATABASE, id).await?.ok_or(Error::not_found("payment"))?;
     let refund = repository::find_refund(&DATABASE, refund_id).await?.ok_or(Error::not_found("refund"))?;
-    begun.with_body(&RefundView::of(refund, payment.currency))
+    Ok((begun, RefundView::of(refund, payment.currency)))
 }
 
 /// What is to go back.

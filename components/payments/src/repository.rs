@@ -268,6 +268,20 @@ pub(crate) async fn forget_token(transaction: &Transaction, id: PaymentId) -> Re
     Ok(transaction.execute("UPDATE payments SET token = NULL WHERE id = $1", params![id.0]).await?)
 }
 
+/// Has a payment made with another token. `None` when it has been sent, or has ended.
+pub(crate) async fn set_token(
+    transaction: &Transaction,
+    id: PaymentId,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<Payment>> {
+    let update = format!(
+        "UPDATE payments SET token = $1, updated_at = $2 \
+         WHERE id = $3 AND status = 'pending' AND check_at IS NULL RETURNING {PAYMENT}"
+    );
+    transaction.query_one(&update, params![token, now.0, id.0]).await?.map(Payment::read).transpose()
+}
+
 /// Writes down that the charge of a pending payment is about to be sent once more.
 pub(crate) async fn sent_again(transaction: &Transaction, id: PaymentId, now: Timestamp) -> Result<()> {
     let update = "UPDATE payments SET updated_at = $1 WHERE id = $2 AND status = 'pending'";

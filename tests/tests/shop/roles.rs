@@ -42,6 +42,8 @@ pub(crate) const SELLERS: Outcome = [401, 403, 403, 403, 200, 200, 200];
 pub(crate) const SELLER: Outcome = [401, 403, 403, 403, 200, 403, 200];
 /// Stock is not: other suppliers are told of none.
 pub(crate) const STOCK_KEEPER: Outcome = [401, 403, 403, 403, 200, 404, 200];
+/// What is not for sale is there for its seller and for admins alone.
+pub(crate) const HIDDEN: Outcome = [404, 404, 404, 404, 200, 404, 200];
 /// What belongs to somebody else is not there, for sellers and programs as well.
 pub(crate) const OWNER: Outcome = [401, 200, 404, 404, 404, 404, 200];
 /// Under `/users/me`: not even an admin is somebody else there.

@@ -9,7 +9,8 @@ use web::{Answer, Caller, Error, Json, Page, PageQuery, Path, Query, Result, Sub
 
 use crate::{
     ledger::{self, Entry},
-    payments::{self, PaymentView},
+    method::Method,
+    payments::{self, PaymentView, Wanted},
     refunds::{self, RefundView},
     repository::list::Filter,
 };
@@ -64,7 +65,10 @@ async fn pay(caller: Caller, Submitted { body, once }: Submitted<Pay>) -> Result
         Some(false) => PaymentOperation::Authorize,
         _ => PaymentOperation::Charge,
     };
-    payments::pay(&caller, &once, OrderId(body.order_id), &body.token, operation).await
+    let (order_id, method) = (OrderId(body.order_id), Method::Token(body.token));
+    let wanted = Wanted { order_id, method: &method, amount: None, operation };
+    let (begun, payment) = payments::pay(&caller, &once, &wanted).await?;
+    begun.with_body(&payment)
 }
 
 /// What a list of payments is narrowed to; what is empty is as good as absent.
@@ -220,7 +224,8 @@ async fn refund(caller: Caller, Path(id): Path<i64>, Submitted { body, once }: S
     if body.amount.is_some_and(|amount| amount <= Money::ZERO) {
         return Err(Error::invalid("amount", "must be above 0"));
     }
-    refunds::refund(&caller, &once, PaymentId(id), body.amount, body.reason.as_deref()).await
+    let (answer, refund) = refunds::refund(&caller, &once, PaymentId(id), body.amount, body.reason.as_deref()).await?;
+    answer.with_body(&refund)
 }
 
 #[derive(Deserialize, Validate, IntoParams)]

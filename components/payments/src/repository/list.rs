@@ -68,6 +68,15 @@ pub(crate) async fn list(
     Ok((rows.into_iter().map(Payment::read).collect::<Result<_>>()?, end))
 }
 
+/// Up to `limit` payments of a customer after `offset` others, the newest first.
+pub(crate) async fn slice(database: &Database, user_id: UserId, offset: u32, limit: u32) -> Result<Vec<Payment>> {
+    let own = Filter { user_id: Some(user_id), ..Filter::default() }.indexed(None);
+    let mut values = own.values();
+    values.extend([limit.into(), offset.into()]);
+    let rows = database.query(&own.newest("payments", PAYMENT, "$2 OFFSET $3"), values).await?;
+    rows.into_iter().map(Payment::read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

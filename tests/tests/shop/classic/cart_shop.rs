@@ -1,17 +1,29 @@
 //! The cart shop: bare paths, one word each.
 
+use futures::future::join_all;
 use serde_json::{Value, json};
-use shop_tests::{Shop, ShopOptions};
+use shop_tests::{Shop, ShopOptions, needs_bench};
 
 use super::{Strangers, assert_message, charges, check_crowds, check_refused, check_strangers, field, refused, says};
-use crate::roles::{self, ANYONE, OWNER, Row, SIGNED_IN, delete, get, patch, post};
+use crate::roles::{self, ANYONE, HIDDEN, OWNER, Row, SELLER, SELLERS, SIGNED_IN, created, delete, get, patch, post};
 
-/// What this family says.
+/// What this family says to those who are not signed in.
 const STRANGERS: Strangers = Strangers { without: (401, "Unauthorized"), bad: (403, "Invalid token") };
+
+fn mug() -> Value {
+    json!({ "name": "Mug", "description": "Holds 350 ml", "price": 14.5, "stock": 5 })
+}
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
         // The catalog.
+        post("//product", SELLERS.map(created)).json(&mug()),
+        get("//product/{product}", ANYONE),
+        get("//product/{draft}", HIDDEN),
+        patch("//product/{product}", SELLER).json(&json!({ "price": 0.01 })),
+        delete("//product/{product}", SELLER),
+        get("//products", ANYONE),
+        post("//product/stock", ANYONE).json(&json!({ "ids": ["{product}"] })),
         // Inventory.
         // Carts.
         // Orders.
@@ -22,6 +34,8 @@ pub(super) fn rows() -> Vec<Row> {
         patch("//order/{paid}", [401, 403, 404, 404, 404, 404, 200]).json(&json!({ "status": "shipped" })),
         delete("//order/{order}", OWNER),
         // Payments.
+        get("//orders/{order}/checkout", OWNER),
+        post("//orders/{order}/checkout", OWNER),
         // Accounts, which come last: some sign people out.
         post("//register", [201; 7]).json(&json!({
             "username": "new{n}", "email": "new{n}@example.com", "password": "correct horse",
@@ -50,6 +64,38 @@ async fn what_comes_again_or_at_once_breaks_nothing() {
 async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
     check_refused(vec![
         // The catalog.
+        refused(
+            "seller",
+            "POST",
+            "/product",
+            json!({ "name": "", "description": "", "price": -1, "stock": 1 }),
+            400,
+            json!({ "errors": [
+                { "field": "name", "message": "must have 1 to 200 characters" },
+                { "field": "price", "message": "must not be negative" },
+            ] }),
+        ),
+        refused(
+            "seller",
+            "POST",
+            "/product",
+            json!({ "name": "Mug", "description": "", "price": 19.999, "stock": 1 }),
+            400,
+            says("price: must have at most two decimals"),
+        ),
+        refused("owner", "POST", "/product", mug(), 403, says("only suppliers and admins may do this")),
+        refused("rival", "PATCH", "/product/{draft}", json!({ "price": 1 }), 404, says("product not found")),
+        refused("seller", "PATCH", "/product/{product}", json!({ "stock": 0.5 }), 400, json!({})),
+        refused("nobody", "GET", "/product/{n}", json!(null), 404, says("product not found")),
+        refused("nobody", "POST", "/product/stock", json!({ "ids": "1" }), 400, json!({})),
+        refused(
+            "nobody",
+            "POST",
+            "/product/stock",
+            json!({ "ids": vec![1; 101] }),
+            400,
+            says("ids: length is greater than 100"),
+        ),
         // Inventory.
         // Carts.
         // Orders.
@@ -59,6 +105,9 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
         refused("owner", "GET", "/order/{n}", Value::Null, 404, says("order not found")),
         refused("owner", "DELETE", "/order/{n}", Value::Null, 404, says("order not found")),
         // Payments.
+        refused("owner", "GET", "/orders/{n}/checkout", json!(null), 404, says("order not found")),
+        refused("other", "POST", "/orders/{order}/checkout", json!(null), 404, says("order not found")),
+        refused("other", "POST", "/orders/{paid}/checkout", json!(null), 404, says("order not found")),
         // Accounts, which come last: some sign people out.
         refused(
             "nobody",
@@ -179,6 +228,28 @@ async fn a_purchase_from_start_to_end() {
     assert_message(&shop.get(format!("/order/{order}")).bearer(&token).await, 404, "order not found", "gone");
     assert_eq!(shop.find_order(order).await["status"], "cancelled", "kept for the books");
     assert_eq!(stock().await, json!([{ "id": mug, "stock": 5 }]));
+    shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test]
+async fn a_product_is_made_shown_changed_and_deleted() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let sue = shop.seller("sue").await;
+    let made = shop.post("/product", &mug()).by(&sue).await.expect(201);
+    for (field, value) in mug().as_object().unwrap() {
+        assert_eq!(&made[field], value);
+    }
+    let path = format!("/product/{}", made["id"]);
+    assert_eq!(shop.get(&path).await.expect(200), made);
+    assert_eq!(shop.get("/products?limit=1&offset=0").await.expect(200), json!([made]));
+    let patch = shop.request(reqwest::Method::PATCH, &path).json(&json!({ "price": 13 })).by(&sue).await.expect(200);
+    assert_eq!((&patch["price"], &patch["name"]), (&json!(13.0), &json!("Mug")));
+    let deleted = shop.delete(&path).by(&sue).await.expect(200);
+    assert_eq!(deleted, json!({ "message": "Product deleted successfully" }));
+    assert_message(&shop.get(&path).await, 404, "product not found", "it is gone");
+    assert_eq!(shop.get("/products").await.expect(200), json!([]));
+    shop.settle().await;
     shop.audit();
 }
 
@@ -202,5 +273,96 @@ async fn an_order_is_brought_on_its_way_by_an_admin_and_called_off_by_its_custom
     assert_eq!(shop.get("/api/v1/orders").by(&ann).await.expect(200)["items"], json!([]));
     assert_eq!(shop.find_order(order).await["status"], "delivered");
     shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test]
+async fn the_stock_of_many_products_is_one_question() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let sue = shop.seller("sue").await;
+    let mut ids = Vec::new();
+    for (stock, status) in [(3, "active"), (0, "active"), (7, "draft")] {
+        let body = json!({ "name": "Mug", "description": "", "price": 1, "stock": stock, "status": status });
+        ids.push(shop.post("/product", &body).by(&sue).await.expect(201)["id"].as_i64().unwrap());
+    }
+    let ask = async |ids: Value| shop.post("/product/stock", &json!({ "ids": ids })).await.expect(200);
+    let expected = json!([{ "id": ids[1], "stock": 0 }, { "id": ids[0], "stock": 3 }]);
+    assert_eq!(ask(json!([ids[1], ids[2], 999, ids[0], ids[1]])).await, expected, "as asked, and no drafts");
+    assert_eq!(ask(json!([])).await, json!([]));
+}
+
+async fn with_default(token: &str) -> Shop {
+    let mut options = ShopOptions::default();
+    options.variables.insert("default_payment_token".to_owned(), token.to_owned());
+    Shop::start(options).await
+}
+
+#[tokio::test]
+async fn a_checkout_charges_once_however_often_and_by_whomever_it_is_asked_for() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let product = shop.product(12.5, 9).await;
+    let order = shop.place(&ann, product, 1, None).await;
+    let path = format!("/orders/{order}/checkout");
+    // Some of them before its stock is reserved.
+    let ask = async |place: usize| match place % 3 {
+        0 => shop.get(&path).by(&ann).await,
+        1 => shop.request(reqwest::Method::POST, &path).by(&ann).await,
+        _ => shop.get(&path).by(shop.admin().await).await,
+    };
+    let mut answers = join_all((0..9).map(ask)).await;
+    answers.push(shop.get(&path).by(&ann).await);
+    for answer in answers {
+        assert_message(&answer, 200, "Order checked out successfully", "however often");
+        assert_eq!(answer.body, json!({ "message": "Order checked out successfully" }));
+    }
+    shop.wait_for(order, "paid").await;
+    shop.settle().await;
+    assert_message(&shop.get(&path).by(&ann).await, 200, "Order checked out successfully", "and later");
+    assert_eq!(charges(&shop), [1250]);
+    shop.audit();
+}
+
+#[tokio::test]
+async fn a_declined_card_is_402_and_an_order_that_is_over_409() {
+    let shop = with_default("tok_declined").await;
+    let ann = shop.customer("ann").await;
+    let product = shop.product(12.5, 9).await;
+    let order = shop.place(&ann, product, 1, None).await;
+    let checkout = |order: i64| shop.get(format!("/orders/{order}/checkout")).by(&ann);
+    for _ in 0..2 {
+        assert_message(&checkout(order).await, 402, "Payment declined: card-declined", "declined");
+        shop.wait_for(order, "failed").await;
+    }
+    let cancelled = shop.place(&ann, product, 1, None).await;
+    shop.cancel(&ann, cancelled).await.expect(200);
+    assert_message(&checkout(cancelled).await, 409, "the order is cancelled", "cancelled");
+    let refunded = shop.place(&ann, product, 1, Some("tok_visa")).await;
+    shop.wait_for(refunded, "paid").await;
+    shop.cancel(&ann, refunded).await.expect(200);
+    shop.settle().await;
+    assert_message(&checkout(refunded).await, 409, "the order is over", "cancelled after it was paid");
+    let too_many = shop.place(&ann, product, 10, None).await;
+    assert_eq!(checkout(too_many).await.status, 409, "there is no stock for it");
+    shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test]
+async fn a_checkout_whose_outcome_nobody_knows_says_so_and_charges_no_second_time() {
+    needs_bench!("it moves the clock");
+    let shop = with_default("tok_timeout").await;
+    let ann = shop.customer("ann").await;
+    let product = shop.product(12.5, 9).await;
+    let order = shop.place(&ann, product, 1, None).await;
+    shop.wait_for(order, "reserved").await;
+    shop.settle().await;
+    let path = format!("/orders/{order}/checkout");
+    let unknown = shop.get(&path).by(&ann).await;
+    assert_message(&unknown, 503, "the outcome of the payment is not available: try again", "the provider is silent");
+    assert!(unknown.header("retry-after").is_some());
+    shop.settle_over_time().await;
+    assert_message(&shop.get(&path).by(&ann).await, 200, "Order checked out successfully", "it was taken");
+    assert_eq!(charges(&shop), [1250]);
     shop.audit();
 }

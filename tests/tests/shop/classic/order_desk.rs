@@ -4,11 +4,23 @@ use serde_json::{Value, json};
 use shop_tests::{Script, Shop, ShopOptions, needs_bench};
 
 use super::{STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, refused, says};
-use crate::roles::{self, ADMIN, ANYONE, OWNER, Row, SIGNED_IN, created, delete, get, gone, post, put};
+use crate::roles::{
+    self, ADMIN, ANYONE, HIDDEN, OWNER, Row, SELLER, SELLERS, SIGNED_IN, created, delete, get, gone, post, put,
+};
+
+fn mug() -> Value {
+    json!({ "name": "Mug", "description": "Holds 350 ml", "price": 14.5, "stock": 5, "category": "mugs" })
+}
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
         // The catalog.
+        get("//api/products?category=mugs&minPrice=1&maxPrice=9.99&inStock=true", ANYONE),
+        get("//api/products/{product}", ANYONE),
+        get("//api/products/{draft}", HIDDEN),
+        post("//api/admin/products", SELLERS.map(created)).json(&mug()),
+        put("//api/admin/products/{product}", SELLER).json(&json!({ "price": 0.01 })),
+        delete("//api/admin/products/{product}", SELLER.map(gone)),
         // Inventory.
         // Carts.
         // Orders.
@@ -18,6 +30,9 @@ pub(super) fn rows() -> Vec<Row> {
         get("//api/orders/my-orders", SIGNED_IN),
         get("//api/orders/all", ADMIN),
         // Payments.
+        get("//api/payments/order/{paid}", OWNER),
+        get("//api/payments/my-payments", SIGNED_IN),
+        get("//api/payments/{payment}", OWNER),
         // Accounts, which come last: some sign people out.
         post("//api/auth/register", [201; 7]).json(&json!({
             "email": "new{n}@example.com", "password": "correct horse", "firstName": "Ann", "lastName": "Lee",
@@ -52,6 +67,21 @@ async fn what_comes_again_or_at_once_breaks_nothing() {
 async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
     check_refused(vec![
         // The catalog.
+        refused("owner", "POST", "/api/admin/products", mug(), 403, says("only suppliers and admins may do this")),
+        refused(
+            "admin",
+            "POST",
+            "/api/admin/products",
+            json!({ "name": "Mug", "description": "", "price": 19.999, "stock": 1 }),
+            400,
+            says("price: must have at most two decimals"),
+        ),
+        refused("admin", "PUT", "/api/admin/products/{product}", json!({ "category": "" }), 400, json!({})),
+        refused("admin", "PUT", "/api/admin/products/{n}", json!({ "price": 1 }), 404, says("product not found")),
+        refused("admin", "DELETE", "/api/admin/products/{n}", json!(null), 404, says("product not found")),
+        refused("nobody", "GET", "/api/products/{n}", json!(null), 404, says("product not found")),
+        refused("nobody", "GET", "/api/products?minPrice=cheap", json!(null), 400, json!({})),
+        refused("nobody", "GET", "/api/products?inStock=perhaps", json!(null), 400, json!({})),
         // Inventory.
         // Carts.
         // Orders.
@@ -91,6 +121,9 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
         refused("owner", "GET", "/api/orders/my-orders?limit=0", Value::Null, 400, field("limit")),
         refused("admin", "GET", "/api/orders/all?offset=10001", Value::Null, 400, field("offset")),
         // Payments.
+        refused("other", "GET", "/api/payments/order/{paid}", json!(null), 404, says("payment not found")),
+        refused("owner", "GET", "/api/payments/order/{order}", json!(null), 404, says("payment not found")),
+        refused("owner", "GET", "/api/payments/my-payments?limit=0", json!(null), 400, says("limit: lower than 1")),
         // Accounts, which come last: some sign people out.
         refused(
             "nobody",
@@ -235,6 +268,29 @@ async fn a_purchase_from_start_to_end() {
     assert_eq!(shop.get("/api/orders/all").by(shop.admin().await).await.expect(200)[0]["id"], order);
     let confirmed = format!("SELECT count(*) FROM mails WHERE kind = 'order-paid' AND subject = 'order/{order}'");
     assert_eq!(shop.value("notifications", &confirmed), 1);
+    shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test]
+async fn a_product_has_any_category_that_it_is_given_and_is_found_by_it() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let admin = shop.admin().await;
+    let made = shop.post("/api/admin/products", &mug()).by(admin).await.expect(201);
+    assert_eq!(made["category"], "mugs", "nobody has made a category");
+    let path = format!("/api/admin/products/{}", made["id"]);
+    assert_eq!(shop.get(format!("/api/products/{}", made["id"])).await.expect(200), made);
+    let found = async |query: &str| shop.get(format!("/api/products?{query}")).await.expect(200);
+    assert_eq!(found("category=mugs&minPrice=14.5&maxPrice=14.50&inStock=true").await, json!([made]));
+    assert_eq!(found("category=mugs&maxPrice=14.49").await, json!([]));
+    let moved = shop.put(&path, &json!({ "category": "cups", "stock": 0 })).by(admin).await.expect(200);
+    assert_eq!((&moved["category"], &moved["stock"]), (&json!("cups"), &json!(0)));
+    assert_eq!(found("category=mugs").await, json!([]));
+    shop.settle().await;
+    assert_eq!(found("category=cups&inStock=false").await.as_array().unwrap().len(), 1);
+    shop.delete(&path).by(admin).await.expect(204);
+    assert_eq!(found("").await, json!([]));
+    shop.settle().await;
     shop.audit();
 }
 
@@ -307,5 +363,48 @@ async fn somebody_whose_account_is_suspended_orders_nothing_and_accounts_are_not
     shop.settle().await;
     shop.post("/api/orders", &body).bearer(&token).await.expect(201);
     shop.settle().await;
+    shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test]
+async fn payments_are_ones_own_the_newest_first() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let (ann, bob, admin) = (shop.customer("ann").await, shop.customer("bob").await, shop.admin().await);
+    let product = shop.product(1.0, 9).await;
+    let mut orders = Vec::new();
+    for (by, token, status) in [
+        (&ann, "tok_visa", "paid"),
+        (&bob, "tok_visa", "paid"),
+        (&ann, "tok_declined", "failed"),
+        (&ann, "tok_visa", "paid"),
+    ] {
+        let order = shop.place(by, product, 1, Some(token)).await;
+        shop.wait_for(order, status).await;
+        shop.settle().await;
+        orders.push(order);
+    }
+    let own = async |by, query: &str| {
+        let list = shop.get(format!("/api/payments/my-payments{query}")).by(by).await.expect(200);
+        let payments = list.as_array().unwrap().iter();
+        payments.map(|payment| (payment["orderId"].as_i64().unwrap(), payment["status"].clone())).collect::<Vec<_>>()
+    };
+    let (paid, failed) = (json!("SUCCESS"), json!("FAILED"));
+    let all = [(orders[3], paid.clone()), (orders[2], failed.clone()), (orders[0], paid.clone())];
+    assert_eq!(own(&ann, "").await, all);
+    assert_eq!(own(&ann, "?limit=1&offset=1").await, all[1..2]);
+    assert_eq!(own(&ann, "?offset=3").await, []);
+    assert_eq!(own(&bob, "").await, [(orders[1], paid)]);
+    assert_eq!(own(admin, "").await, [], "an admin's own, too");
+
+    let payment = shop.get(format!("/api/payments/order/{}", orders[2])).by(&ann).await.expect(200);
+    assert_eq!((&payment["status"], &payment["reason"]), (&failed, &json!("card-declined")));
+    assert_eq!((&payment["refunds"], &payment["paymentId"]), (&json!([]), &payment["id"]));
+    let by_id = format!("/api/payments/{}", payment["id"]);
+    assert_eq!(shop.get(&by_id).by(admin).await.expect(200), payment);
+    shop.cancel(&ann, orders[0]).await.expect(200);
+    shop.settle().await;
+    let refunded = shop.get(format!("/api/payments/order/{}", orders[0])).by(&ann).await.expect(200);
+    assert_eq!((&refunded["status"], &refunded["refundedAmount"]), (&json!("REFUNDED"), &json!(1.0)));
     shop.audit();
 }

@@ -93,7 +93,8 @@ impl Cast {
             // In everybody's cart, and a cart of somebody without an account.
             "item" => json!(self.item().await),
             "cart" => self.shop.request(reqwest::Method::POST, "/api/v1/carts").await.expect(201)["token"].clone(),
-            // The owner's: waiting for its money, with its money, its number, its payment, and one that is only held.
+            // The owner's: waiting for its money, with its money, its number, its payment, one that is only held, and one
+            // that has not been sent.
             "order" => json!(self.order(None).await),
             "paid" => json!(self.order(Some("tok_visa")).await),
             "number" => {
@@ -108,6 +109,7 @@ impl Cast {
                 let body = json!({ "orderId": self.order(None).await, "token": "tok_visa", "capture": false });
                 self.add("owner", "/payments", &body).await
             }
+            "waiting" => self.waiting().await,
             "provider" => json!("sandbox"),
             "file" => json!("page.js"),
             // What has a configuration, and one of its profiles.
@@ -172,6 +174,13 @@ impl Cast {
             self.shop.post("/api/v1/carts/me/items", &body).by(person).await.expect(200);
         }
         product
+    }
+
+    async fn waiting(&self) -> Value {
+        let order = self.order(None).await;
+        // As if the news that its stock is reserved were still under way.
+        self.shop.tamper("payments", &format!("DELETE FROM payable_orders WHERE order_id = {order}"));
+        self.add("owner", "/payments", &json!({ "orderId": order, "token": "tok_visa" })).await
     }
 
     async fn order(&self, token: Option<&str>) -> i64 {
