@@ -141,7 +141,7 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
             json!({ "email": "new@example.com", "password": "correct horse", "role": "boss" }),
             400,
             json!({
-                "message": "role: must be one of: user, supplier, admin, service",
+                "message": "role: `boss` is not one of: user, supplier, admin, service",
             }),
         ),
         refused(

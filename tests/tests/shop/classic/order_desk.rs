@@ -182,7 +182,7 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
             json!({ "role": "BOSS" }),
             400,
             json!({
-                "message": "role: must be one of: user, supplier, admin, service",
+                "message": "role: `boss` is not one of: user, supplier, admin, service",
             }),
         ),
         refused(

@@ -122,6 +122,7 @@ async fn a_name_signs_in_the_first_account_that_took_it() {
     // An address is no name: nobody is signed in by that of somebody else.
     patch(&shop, &other, &json!({ "username": "admin@example.com" })).await.expect(200);
     assert_eq!(by_name("admin@example.com", &passwords[1]).await.0, 401);
+    shop.settle().await;
     shop.audit();
 }
 
