@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 use store::Durability;
 use utoipa::ToSchema;
-use web::{Caller, Error, Page, PageQuery, Result, audit};
+use web::{Caller, Error, Page, PageQuery, Result, Slice, audit};
 
 use crate::{
     DATABASE,
@@ -32,10 +32,10 @@ pub(crate) async fn list(caller: &Caller, page: &PageQuery, filter: &Filter) -> 
     Page::looked(users, page.limit(), looked_until, Place::of)
 }
 
-/// So many accounts behind the newest ones, the newest first. Only admins may.
-pub(crate) async fn slice(caller: &Caller, limit: u32, offset: u32) -> Result<Vec<User>> {
+/// A part of the accounts, the newest first. Only admins may.
+pub(crate) async fn slice(caller: &Caller, slice: Slice) -> Result<Vec<User>> {
     acting_admin(&DATABASE, caller).await?;
-    list::slice(limit, offset).await
+    list::slice(slice.limit(), slice.offset()).await
 }
 
 /// What people who are signed in may know of one another.

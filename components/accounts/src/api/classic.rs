@@ -18,8 +18,8 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, IgnoredAny},
 };
-use utoipa::{IntoParams, ToSchema};
-use web::{Caller, Error, Result};
+use utoipa::ToSchema;
+use web::{Caller, Error, Result, Slice};
 
 use super::{agent, fits, is_email, present, secret};
 use crate::{
@@ -270,22 +270,8 @@ fn role<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Role>, D::E
     word.map(|word| word.to_lowercase().parse().map_err(D::Error::custom)).transpose()
 }
 
-/// A part of a list, in which a client skips what it has seen.
-#[derive(Default, Deserialize, Validate, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Slice {
-    /// How many, 1 to 100; 100 when not given.
-    #[garde(range(min = 1, max = 100))]
-    #[param(minimum = 1, maximum = 100, default = 100, example = 100)]
-    limit: Option<u32>,
-    /// How many to skip, at most 10,000.
-    #[garde(range(max = 10_000))]
-    #[param(minimum = 0, maximum = 10_000, default = 0, example = 0)]
-    offset: Option<u32>,
-}
-
 /// Accounts, the newest first.
-async fn people(caller: &Caller, slice: &Slice, roles: Roles) -> Result<Vec<Person>> {
-    let users = people::slice(caller, slice.limit.unwrap_or(100), slice.offset.unwrap_or(0)).await?;
+async fn people(caller: &Caller, slice: Slice, roles: Roles) -> Result<Vec<Person>> {
+    let users = people::slice(caller, slice).await?;
     Ok(users.into_iter().map(|user| Person::of(user, roles)).collect())
 }

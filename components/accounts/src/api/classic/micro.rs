@@ -9,9 +9,9 @@ use http::StatusCode;
 use model::{Role, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Answer, Caller, Error, Json, Path, Query, Result, Submitted, openapi::IdempotencyKey};
+use web::{Answer, Caller, Error, Json, Path, Query, Result, Slice, Submitted, openapi::IdempotencyKey};
 
-use super::{Person, Registration, Roles, Slice, Update, fits, is_email, people as slice_of_people, role};
+use super::{Person, Registration, Roles, Update, fits, is_email, people as slice_of_people, role};
 use crate::{
     account::{self, LONGEST_EMAIL},
     accounts::{self, Applicant},
@@ -194,7 +194,7 @@ async fn session(caller: Caller) -> Result<Json<Session>> {
     security(("bearer" = ["admin"]))
 )]
 async fn list(caller: Caller, Query(slice): Query<Slice>) -> Result<Json<Vec<Person>>> {
-    slice_of_people(&caller, &slice, Roles::Small).await.map(Json)
+    slice_of_people(&caller, slice, Roles::Small).await.map(Json)
 }
 
 #[derive(Deserialize, Validate, ToSchema)]

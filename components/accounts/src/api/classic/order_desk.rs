@@ -3,9 +3,9 @@
 use axum::{Router, response::IntoResponse};
 use http::{HeaderMap, StatusCode};
 use model::UserId;
-use web::{Answer, Caller, Json, Path, Query, Result, Submitted, openapi::IdempotencyKey};
+use web::{Answer, Caller, Json, Path, Query, Result, Slice, Submitted, openapi::IdempotencyKey};
 
-use super::{Login, Person, Registration, Roles, SignedIn, Slice, Update, people as slice_of_people, secret};
+use super::{Login, Person, Registration, Roles, SignedIn, Update, people as slice_of_people, secret};
 use crate::{accounts, accounts::Applicant, changes, people};
 
 pub(super) fn routes() -> Router {
@@ -73,7 +73,7 @@ async fn profile(caller: Caller) -> Result<Json<Person>> {
     security(("bearer" = ["admin"]))
 )]
 async fn list(caller: Caller, Query(slice): Query<Slice>) -> Result<Json<Vec<Person>>> {
-    slice_of_people(&caller, &slice, Roles::Capital).await.map(Json)
+    slice_of_people(&caller, slice, Roles::Capital).await.map(Json)
 }
 
 /// An account, for its owner and admins; 404 for everybody else.
