@@ -2,9 +2,11 @@
 
 mod accounts;
 mod cart_shop;
+mod goods;
 mod items;
 mod micro;
 mod order_desk;
+mod payments;
 mod sign_in;
 
 use futures::future::join_all;

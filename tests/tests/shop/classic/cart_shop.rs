@@ -1,18 +1,15 @@
 //! The cart shop: bare paths, one word each.
 
-use futures::future::join_all;
 use serde_json::{Value, json};
-use shop_tests::{Shop, ShopOptions, needs_bench};
+use shop_tests::{Shop, ShopOptions};
 
-use super::{Strangers, assert_message, charges, check_crowds, check_refused, check_strangers, field, refused, says};
+use super::{
+    Strangers, assert_message, charges, check_crowds, check_refused, check_strangers, field, goods::mug, refused, says,
+};
 use crate::roles::{self, ANYONE, HIDDEN, OWNER, Row, SELLER, SELLERS, SIGNED_IN, created, delete, get, patch, post};
 
 /// What this family says to those who are not signed in.
 const STRANGERS: Strangers = Strangers { without: (401, "Unauthorized"), bad: (403, "Invalid token") };
-
-fn mug() -> Value {
-    json!({ "name": "Mug", "description": "Holds 350 ml", "price": 14.5, "stock": 5 })
-}
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -233,27 +230,6 @@ async fn a_purchase_from_start_to_end() {
 }
 
 #[tokio::test]
-async fn a_product_is_made_shown_changed_and_deleted() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let sue = shop.seller("sue").await;
-    let made = shop.post("/product", &mug()).by(&sue).await.expect(201);
-    for (field, value) in mug().as_object().unwrap() {
-        assert_eq!(&made[field], value);
-    }
-    let path = format!("/product/{}", made["id"]);
-    assert_eq!(shop.get(&path).await.expect(200), made);
-    assert_eq!(shop.get("/products?limit=1&offset=0").await.expect(200), json!([made]));
-    let patch = shop.request(reqwest::Method::PATCH, &path).json(&json!({ "price": 13 })).by(&sue).await.expect(200);
-    assert_eq!((&patch["price"], &patch["name"]), (&json!(13.0), &json!("Mug")));
-    let deleted = shop.delete(&path).by(&sue).await.expect(200);
-    assert_eq!(deleted, json!({ "message": "Product deleted successfully" }));
-    assert_message(&shop.get(&path).await, 404, "product not found", "it is gone");
-    assert_eq!(shop.get("/products").await.expect(200), json!([]));
-    shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
 async fn an_order_is_brought_on_its_way_by_an_admin_and_called_off_by_its_customer() {
     let shop = Shop::start(ShopOptions::default()).await;
     let ann = shop.customer("ann").await;
@@ -273,96 +249,5 @@ async fn an_order_is_brought_on_its_way_by_an_admin_and_called_off_by_its_custom
     assert_eq!(shop.get("/api/v1/orders").by(&ann).await.expect(200)["items"], json!([]));
     assert_eq!(shop.find_order(order).await["status"], "delivered");
     shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn the_stock_of_many_products_is_one_question() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let sue = shop.seller("sue").await;
-    let mut ids = Vec::new();
-    for (stock, status) in [(3, "active"), (0, "active"), (7, "draft")] {
-        let body = json!({ "name": "Mug", "description": "", "price": 1, "stock": stock, "status": status });
-        ids.push(shop.post("/product", &body).by(&sue).await.expect(201)["id"].as_i64().unwrap());
-    }
-    let ask = async |ids: Value| shop.post("/product/stock", &json!({ "ids": ids })).await.expect(200);
-    let expected = json!([{ "id": ids[1], "stock": 0 }, { "id": ids[0], "stock": 3 }]);
-    assert_eq!(ask(json!([ids[1], ids[2], 999, ids[0], ids[1]])).await, expected, "as asked, and no drafts");
-    assert_eq!(ask(json!([])).await, json!([]));
-}
-
-async fn with_default(token: &str) -> Shop {
-    let mut options = ShopOptions::default();
-    options.variables.insert("default_payment_token".to_owned(), token.to_owned());
-    Shop::start(options).await
-}
-
-#[tokio::test]
-async fn a_checkout_charges_once_however_often_and_by_whomever_it_is_asked_for() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let ann = shop.customer("ann").await;
-    let product = shop.product(12.5, 9).await;
-    let order = shop.place(&ann, product, 1, None).await;
-    let path = format!("/orders/{order}/checkout");
-    // Some of them before its stock is reserved.
-    let ask = async |place: usize| match place % 3 {
-        0 => shop.get(&path).by(&ann).await,
-        1 => shop.request(reqwest::Method::POST, &path).by(&ann).await,
-        _ => shop.get(&path).by(shop.admin().await).await,
-    };
-    let mut answers = join_all((0..9).map(ask)).await;
-    answers.push(shop.get(&path).by(&ann).await);
-    for answer in answers {
-        assert_message(&answer, 200, "Order checked out successfully", "however often");
-        assert_eq!(answer.body, json!({ "message": "Order checked out successfully" }));
-    }
-    shop.wait_for(order, "paid").await;
-    shop.settle().await;
-    assert_message(&shop.get(&path).by(&ann).await, 200, "Order checked out successfully", "and later");
-    assert_eq!(charges(&shop), [1250]);
-    shop.audit();
-}
-
-#[tokio::test]
-async fn a_declined_card_is_402_and_an_order_that_is_over_409() {
-    let shop = with_default("tok_declined").await;
-    let ann = shop.customer("ann").await;
-    let product = shop.product(12.5, 9).await;
-    let order = shop.place(&ann, product, 1, None).await;
-    let checkout = |order: i64| shop.get(format!("/orders/{order}/checkout")).by(&ann);
-    for _ in 0..2 {
-        assert_message(&checkout(order).await, 402, "Payment declined: card-declined", "declined");
-        shop.wait_for(order, "failed").await;
-    }
-    let cancelled = shop.place(&ann, product, 1, None).await;
-    shop.cancel(&ann, cancelled).await.expect(200);
-    assert_message(&checkout(cancelled).await, 409, "the order is cancelled", "cancelled");
-    let refunded = shop.place(&ann, product, 1, Some("tok_visa")).await;
-    shop.wait_for(refunded, "paid").await;
-    shop.cancel(&ann, refunded).await.expect(200);
-    shop.settle().await;
-    assert_message(&checkout(refunded).await, 409, "the order is over", "cancelled after it was paid");
-    let too_many = shop.place(&ann, product, 10, None).await;
-    assert_eq!(checkout(too_many).await.status, 409, "there is no stock for it");
-    shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn a_checkout_whose_outcome_nobody_knows_says_so_and_charges_no_second_time() {
-    needs_bench!("it moves the clock");
-    let shop = with_default("tok_timeout").await;
-    let ann = shop.customer("ann").await;
-    let product = shop.product(12.5, 9).await;
-    let order = shop.place(&ann, product, 1, None).await;
-    shop.wait_for(order, "reserved").await;
-    shop.settle().await;
-    let path = format!("/orders/{order}/checkout");
-    let unknown = shop.get(&path).by(&ann).await;
-    assert_message(&unknown, 503, "the outcome of the payment is not available: try again", "the provider is silent");
-    assert!(unknown.header("retry-after").is_some());
-    shop.settle_over_time().await;
-    assert_message(&shop.get(&path).by(&ann).await, 200, "Order checked out successfully", "it was taken");
-    assert_eq!(charges(&shop), [1250]);
     shop.audit();
 }

@@ -1,13 +1,14 @@
 //! Items: `/api/items`, orders with a `state`, payments.
 
-use std::{collections::BTreeSet, future::IntoFuture, time::Duration};
+use std::{collections::BTreeSet, future::IntoFuture};
 
-use bodega_host::{Phase, Verdict};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench};
+use shop_tests::{Shop, ShopOptions};
 
-use super::{STRANGERS, assert_message, charges, check_crowds, check_refused, check_strangers, field, refused, says};
+use super::{
+    STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, goods::item, refused, says,
+};
 use crate::roles::{
     self, ANYONE, HIDDEN, OWNER, Row, SELLER, SELLERS, SIGNED_IN, STOCK_KEEPER, created, delete, get, gone, patch,
     post, put,
@@ -24,15 +25,11 @@ fn account(further: Value) -> Value {
     account
 }
 
-fn mug() -> Value {
-    json!({ "itemName": "Mug", "unitPrice": 14.5, "upc": "036000291452", "availability": 5 })
-}
-
 pub(super) fn rows() -> Vec<Row> {
     vec![
         // The catalog.
         get("//api/items", ANYONE),
-        post("//api/items", SELLERS.map(created)).json(&mug()),
+        post("//api/items", SELLERS.map(created)).json(&item()),
         get("//api/items/{product}", ANYONE),
         // What is not for sale is its seller's and the admins'.
         get("//api/items/{draft}", HIDDEN),
@@ -116,7 +113,7 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
             400,
             says("metadata: must be a JSON object"),
         ),
-        refused("owner", "POST", "/api/items", mug(), 403, says("only suppliers and admins may do this")),
+        refused("owner", "POST", "/api/items", item(), 403, says("only suppliers and admins may do this")),
         refused("seller", "PUT", "/api/items/{product}", json!({ "unitPrice": -1 }), 400, json!({})),
         refused("rival", "PUT", "/api/items/{draft}", json!({ "unitPrice": 1 }), 404, says("item not found")),
         refused("nobody", "GET", "/api/items/{n}", json!(null), 404, says("item not found")),
@@ -410,48 +407,6 @@ async fn a_purchase_from_start_to_end() {
 }
 
 #[tokio::test]
-async fn an_item_is_a_product_in_other_words() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let sue = shop.seller("sue").await;
-    let metadata = r#"{ "size": 1.10, "a": [null, {}], "b": "\u00fc" }"#;
-    let body = format!(
-        r#"{{"itemName":"Mug","unitPrice":14.5,"imageUrls":["/mug.png"],"upc":"036","stock":5,"metadata":{metadata}}}"#
-    );
-    let made = shop.post("/api/items", &json!({})).bytes(body).by(&sue).await;
-    let id = made.body["itemId"].clone();
-    assert_eq!(made.header("location"), Some(format!("/api/items/{id}").as_str()));
-    assert!(made.text.contains(metadata), "kept as given: {}", made.text);
-    let expected = json!({
-        "itemId": id, "id": id, "itemName": "Mug", "name": "Mug", "description": "", "unitPrice": 14.5, "currency": "EUR",
-        "imageUrls": ["/mug.png"], "upc": "036", "category": null, "availability": 5,
-        "metadata": { "size": 1.10, "a": [null, {}], "b": "ü" },
-    });
-    assert_eq!(made.expect(201), expected);
-    let path = format!("/api/items/{id}");
-    let read = shop.get(format!("{path}/")).await;
-    assert!(read.text.contains(metadata) && read.header("etag").is_some(), "{}", read.text);
-    assert_eq!(read.expect(200), expected);
-    assert_eq!(shop.get("/api/items").await.expect(200), json!([expected]));
-    let product = shop.get(format!("/api/v1/products/{id}")).await.expect(200);
-    assert_eq!((&product["name"], &product["price"], &product["stock"]), (&json!("Mug"), &json!(14.5), &json!(5)));
-
-    let changed = shop.put(&path, &json!({ "itemName": "Cup", "upc": null })).by(&sue).await.expect(200);
-    assert_eq!(
-        (&changed["itemName"], &changed["upc"], &changed["unitPrice"]),
-        (&json!("Cup"), &json!(null), &json!(14.5))
-    );
-    assert_eq!(shop.get(&path).await.expect(200), changed);
-    shop.delete(&path).by(&sue).await.expect(204);
-    for gone in [path.clone(), format!("{path}/availability")] {
-        shop.settle().await;
-        assert_message(&shop.get(&gone).await, 404, "item not found", &gone);
-    }
-    let increase = shop.put(format!("{path}/availability/increase?qty=1"), &json!({})).by(&sue).await;
-    assert_message(&increase, 404, "item not found", "it is gone");
-    shop.audit();
-}
-
-#[tokio::test]
 async fn a_payment_that_fails_cancels_the_order_and_gives_the_stock_back() {
     let shop = Shop::start(ShopOptions::default()).await;
     let ann = shop.customer("ann").await;
@@ -467,183 +422,6 @@ async fn a_payment_that_fails_cancels_the_order_and_gives_the_stock_back() {
     assert_eq!(shop.get(format!("/api/orders/{order}")).by(&ann).await.expect(200)["state"], "PAYMENT_FAILED");
     assert_eq!(shop.get(format!("/api/items/{mug}/availability")).await.expect(200)["availability"], 3);
     shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn an_item_is_made_once_for_each_key() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let sue = shop.seller("sue").await;
-    let make = async || shop.post("/api/items", &mug()).by(&sue).key("a mug").await;
-    let mut answers = join_all((0..5).map(|_| make())).await;
-    answers.push(make().await);
-    let made: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
-    assert!(made.iter().all(|answer| answer.body == made[0].body), "{:?}", made[0].body);
-    assert_eq!(answers.last().unwrap().header("idempotent-replayed"), Some("true"));
-    assert_eq!(shop.get("/api/items").await.expect(200).as_array().unwrap().len(), 1);
-    let other = shop.post("/api/items", &json!({ "itemName": "Cup", "unitPrice": 1 })).by(&sue).key("a mug").await;
-    assert_message(&other, 422, "this Idempotency-Key was used with another request", "another body");
-    shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn lists_are_arrays_of_what_is_for_sale_the_newest_first() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let sue = shop.seller("sue").await;
-    for (place, stock) in [(1, 1), (2, 0), (3, 1), (4, 1)] {
-        let body =
-            json!({ "itemName": format!("Mug {place}"), "unitPrice": 5 - place, "stock": stock, "category": "mugs" });
-        shop.post("/api/items", &body).by(&sue).await.expect(201);
-    }
-    let draft = json!({ "name": "Draft", "description": "", "price": 1, "stock": 1, "status": "draft" });
-    shop.post("/api/v1/products", &draft).by(&sue).await.expect(201);
-    for (query, expected) in [
-        ("", &[4, 3, 2, 1][..]),
-        ("?limit=2", &[4, 3]),
-        ("?limit=2&offset=1", &[3, 2]),
-        ("?offset=4", &[]),
-        ("?inStock=true&offset=1", &[3, 1]),
-        ("?inStock=false", &[2]),
-        // By price.
-        ("?minPrice=2&maxPrice=4&offset=1", &[2, 1]),
-        ("?category=mugs&limit=1", &[4]),
-        ("?category=cups&minPrice=&maxPrice=&inStock=", &[]),
-    ] {
-        for path in ["/api/items", "/api/products", "/products"] {
-            let list = shop.get(format!("{path}{query}")).await.expect(200);
-            let names: Vec<_> = list.as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
-            let expected: Vec<_> = expected.iter().map(|place| format!("Mug {place}")).collect();
-            assert_eq!(names, expected, "{path}{query}");
-        }
-    }
-}
-
-/// What an item shows at both places.
-async fn shown(shop: &Shop, id: &Value) -> (Value, Value) {
-    let item = shop.get(format!("/api/items/{id}")).await.expect(200)["availability"].clone();
-    let availability = shop.get(format!("/api/items/{id}/availability")).await.expect(200);
-    assert_eq!(&availability["itemId"], id);
-    (item, availability["availability"].clone())
-}
-
-#[tokio::test]
-async fn pieces_taken_by_many_at_once_are_taken_exactly_once_and_never_below_zero() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let sue = shop.seller("sue").await;
-    let id = shop.post("/api/items", &mug()).by(&sue).await.expect(201)["itemId"].clone();
-    // At once: inventory has hardly heard of it.
-    assert_eq!(shown(&shop, &id).await, (json!(5), json!(5)));
-    let change = |what: &str| shop.request(reqwest::Method::PUT, format!("/api/items/{id}/availability/{what}"));
-    assert_eq!(change("increase?qty=20").by(&sue).await.expect(200), json!({ "itemId": id, "availability": 25 }));
-    let taken = join_all((0..20).map(|_| async { change("decrease?qty=3").by(&sue).await })).await;
-    let (done, refused): (Vec<_>, Vec<_>) = taken.into_iter().partition(|answer| answer.status == 200);
-    assert_eq!(done.len(), 8);
-    let mut left: Vec<_> = done.iter().map(|answer| answer.body["availability"].as_i64().unwrap()).collect();
-    left.sort_unstable();
-    assert_eq!(left, [1, 4, 7, 10, 13, 16, 19, 22]);
-    for answer in refused {
-        assert_message(&answer, 409, "1 on hand, 0 of them reserved: cannot go to -2", "more than there are");
-    }
-    let alike = async || shown(&shop, &id).await == (json!(1), json!(1));
-    eventually(Duration::from_secs(5), "both places show the same", alike).await;
-    let history = shop.get(format!("/api/v1/inventory/{id}/history?limit=100")).by(&sue).await.expect(200);
-    let history = history["items"].as_array().unwrap();
-    let sum: i64 = history.iter().map(|entry| entry["onHandDelta"].as_i64().unwrap()).sum();
-    assert_eq!((history.len(), sum), (10, 1), "{history:?}");
-    assert_eq!(history[0]["reason"], "decreased");
-    shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn pieces_that_are_promised_are_not_taken_and_a_key_takes_once() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let (sue, ann) = (shop.seller("sue").await, shop.customer("ann").await);
-    let id = shop.post("/api/items", &mug()).by(&sue).await.expect(201)["itemId"].clone();
-    shop.settle().await;
-    let order = shop.place(&ann, id.as_i64().unwrap(), 3, None).await;
-    shop.wait_for(order, "reserved").await;
-    shop.settle().await;
-    assert_eq!(shown(&shop, &id).await, (json!(2), json!(2)));
-    let decrease = |qty: u32| {
-        shop.request(reqwest::Method::PUT, format!("/api/items/{id}/availability/decrease?qty={qty}")).by(&sue)
-    };
-    let promised = decrease(3).await;
-    assert_message(&promised, 409, "5 on hand, 3 of them reserved: cannot go to 2", "they are the order's");
-    for _ in 0..2 {
-        assert_eq!(decrease(1).key("broken").await.expect(200)["availability"], 1);
-    }
-    assert_eq!(decrease(2).key("broken").await.status, 422, "the same key for something else");
-    shop.settle().await;
-    assert_eq!(shown(&shop, &id).await, (json!(1), json!(1)));
-    shop.audit();
-}
-
-#[tokio::test]
-async fn until_inventory_has_heard_of_an_item_the_catalog_answers_for_it_and_nothing_is_changed() {
-    needs_bench!("it holds up events");
-    let script = Script::new();
-    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
-    let (sue, rob) = (shop.seller("sue").await, shop.seller("rob").await);
-    script.rule(|call| {
-        let told = call.component == "catalog" && call.interface == "http" && call.phase == Phase::Before;
-        if told && call.detail.contains("inventory") { Verdict::Fail("not now".into()) } else { Verdict::Proceed }
-    });
-    let id = shop.post("/api/items", &mug()).by(&sue).await.expect(201)["itemId"].clone();
-    assert_eq!(shown(&shop, &id).await, (json!(5), json!(5)));
-    let increase = || shop.request(reqwest::Method::PUT, format!("/api/items/{id}/availability/increase?qty=1"));
-    let early = increase().by(&sue).await;
-    assert_message(&early, 503, &format!("the inventory record of item {id} is not available: try again"), "too early");
-    assert!(early.header("retry-after").is_some());
-    let draft = json!({ "name": "Draft", "description": "", "price": 1, "stock": 7, "status": "draft" });
-    let draft = shop.post("/api/v1/products", &draft).by(&sue).await.expect(201)["id"].clone();
-    let hidden = shop.get(format!("/api/items/{draft}/availability"));
-    assert_eq!(hidden.clone().by(&sue).await.expect(200)["availability"], 7);
-    for answer in [hidden.clone().await, hidden.clone().by(&rob).await] {
-        assert_message(&answer, 404, "item not found", "a draft");
-    }
-    assert_eq!(hidden.bearer("not.a.token").await.status, 401);
-    script.clear();
-    shop.settle_over_time().await;
-    assert_eq!(increase().by(&sue).await.expect(200)["availability"], 6);
-    shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn a_payment_is_made_once_for_each_key_and_shown_again_with_200() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let ann = shop.customer("ann").await;
-    let product = shop.product(12.5, 9).await;
-    let order = shop.place(&ann, product, 1, None).await;
-    let body = json!({ "orderId": order, "amount": 12.5, "paymentMethod": "tok_visa" });
-    // At once: its stock is hardly reserved.
-    let first = shop.post("/api/payments", &body).by(&ann).key("pay").await.expect(201);
-    let expected = json!({
-        "id": first["id"], "paymentId": first["id"], "orderId": order, "userId": ann.id, "amount": 12.5, "currency": "EUR",
-        "status": "SUCCESS", "provider": "sandbox", "refundedAmount": 0.0, "refunds": [],
-        "createdAt": first["createdAt"], "updatedAt": first["updatedAt"],
-    });
-    assert_eq!(first, expected);
-    let again = shop.post("/api/payments", &body).by(&ann).key("pay").await;
-    assert_eq!(again.header("idempotent-replayed"), Some("true"));
-    assert_eq!(again.expect(200), first);
-    assert_eq!(shop.get(format!("/api/payments/{}", first["id"])).by(&ann).await.expect(200), first);
-    let other = json!({ "orderId": order, "paymentMethod": "tok_mastercard" });
-    assert_eq!(shop.post("/api/payments", &other).by(&ann).key("pay").await.status, 422, "the same key, another body");
-    assert_eq!(shop.post("/api/payments", &other).by(&ann).key("again").await.status, 409, "it is paid");
-
-    let order = shop.place(&ann, product, 1, None).await;
-    let body = json!({ "orderId": order, "paymentMethod": { "token": "tok_visa" } });
-    let pay = || async { shop.post("/api/payments", &body).by(&ann).key("crowd").await };
-    let answers = join_all((0..6).map(|_| pay())).await;
-    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 200, 200, 200, 200, 201]);
-    assert!(answers.iter().all(|answer| answer.body["id"] == answers[0].body["id"]));
-    shop.settle().await;
-    assert_eq!(charges(&shop), [1250, 1250]);
     shop.audit();
 }
 
@@ -679,91 +457,5 @@ async fn customers_take_back_what_they_have_paid_until_it_is_shipped_and_never_m
     assert_message(&shop.post(&refund, &json!({ "amount": 1 })).by(&ann).await, 409, "the order is shipped", "a part");
     shop.post(&refund, &json!({ "amount": 1 })).by(shop.admin().await).await.expect(201);
     shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn whatever_names_a_method_names_a_token() {
-    let mut options = ShopOptions::default();
-    options.variables.insert("default_payment_token".to_owned(), "tok_insufficient_funds".to_owned());
-    let shop = Shop::start(options).await;
-    let (ann, bob) = (shop.customer("ann").await, shop.customer("bob").await);
-    let product = shop.product(1.0, 9).await;
-    let pay = async |method: Value| {
-        let order = shop.place(&ann, product, 1, None).await;
-        let body = json!({ "orderId": order, "paymentMethod": method });
-        let payment = shop.post("/api/payments", &body).by(&ann).await.expect(201);
-        (payment["status"].clone(), payment["reason"].clone())
-    };
-    let paid = (json!("SUCCESS"), Value::Null);
-    let declined = |reason: &str| (json!("FAILED"), json!(reason));
-    // She keeps none: the shop's own.
-    assert_eq!(pay(json!("CREDIT_CARD")).await, declined("insufficient-funds"));
-    let keep = async |token: &str| {
-        let body = json!({ "token": token });
-        shop.post("/api/v1/users/me/payment-methods", &body).by(&ann).await.expect(201)["id"].clone()
-    };
-    let (expired, good) = (keep("tok_expired_card").await, keep("tok_visa").await);
-    assert_eq!(pay(json!(good)).await, paid);
-    assert_eq!(pay(json!({ "id": expired })).await, declined("expired-card"));
-    assert_eq!(pay(json!({ "token": "tok_declined" })).await, declined("card-declined"));
-    assert_eq!(pay(json!("tok_nobodys")).await, declined("invalid-token"));
-    // The first one that is kept is the default.
-    assert_eq!(pay(json!("paypal")).await, declined("expired-card"));
-    assert_eq!(pay(json!({ "type": "CARD" })).await, declined("expired-card"));
-
-    let order = shop.place(&bob, product, 1, None).await;
-    let body = json!({ "orderId": order, "paymentMethod": good });
-    let stolen = shop.post("/api/payments", &body).by(&bob).await;
-    assert_message(&stolen, 400, "paymentMethod: is no payment method of the account", "it is somebody else's");
-    shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn a_shop_without_a_default_token_says_that_there_is_none() {
-    let mut options = ShopOptions::default();
-    options.variables.insert("default_payment_token".to_owned(), String::new());
-    let shop = Shop::start(options).await;
-    let ann = shop.customer("ann").await;
-    let product = shop.product(1.0, 9).await;
-    let order = shop.place(&ann, product, 1, None).await;
-    let none = "the account has no payment method: keep one, or send the provider's token";
-    let pay = shop.post("/api/payments", &json!({ "orderId": order, "paymentMethod": "VISA" })).by(&ann).await;
-    assert_message(&pay, 409, none, "a payment");
-    let checkout = shop.get(format!("/orders/{order}/checkout")).by(&ann).await;
-    assert_message(&checkout, 409, none, "a checkout");
-    shop.settle().await;
-    assert_eq!(charges(&shop), [0_i64; 0]);
-    shop.audit();
-}
-
-#[tokio::test]
-async fn a_payment_changes_its_method_until_it_is_sent() {
-    needs_bench!("it holds up events");
-    let script = Script::new();
-    let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
-    let (ann, bob) = (shop.customer("ann").await, shop.customer("bob").await);
-    let product = shop.product(12.5, 9).await;
-    script.rule(|call| {
-        let told = call.component == "orders" && call.interface == "http" && call.phase == Phase::Before;
-        if told && call.detail.contains("payments") { Verdict::Fail("not now".into()) } else { Verdict::Proceed }
-    });
-    let order = shop.place(&ann, product, 1, None).await;
-    let body = json!({ "orderId": order, "paymentMethod": "tok_declined" });
-    let payment = shop.post("/api/payments", &body).by(&ann).await.expect(201);
-    assert_eq!(payment["status"], "PENDING");
-    let path = format!("/api/payments/{}", payment["id"]);
-    let change = |method: &str| shop.put(&path, &json!({ "paymentMethod": method }));
-    assert_message(&change("tok_visa").by(&bob).await, 404, "payment not found", "somebody else's");
-    assert_eq!(change("tok_expired_card").by(shop.admin().await).await.expect(200)["status"], "PENDING");
-    assert_eq!(change("tok_visa").by(&ann).await.expect(200)["id"], payment["id"]);
-    script.clear();
-    shop.settle_over_time().await;
-    let paid = shop.get(&path).by(&ann).await.expect(200);
-    assert_eq!((&paid["status"], &paid["amount"]), (&json!("SUCCESS"), &json!(12.5)));
-    let late = change("tok_declined").by(&ann).await;
-    assert_message(&late, 409, "the payment has been sent: its method cannot be changed any more", "too late");
-    assert_eq!(charges(&shop), [1250]);
     shop.audit();
 }

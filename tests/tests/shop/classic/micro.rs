@@ -3,18 +3,15 @@
 use std::future::IntoFuture;
 
 use futures::future::join_all;
-use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Shop, ShopOptions, needs_bench};
+use shop_tests::{Shop, ShopOptions};
 
-use super::{STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, refused, says};
+use super::{
+    STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, goods::mug, refused, says,
+};
 use crate::roles::{
     self, ADMIN, ANYONE, HIDDEN, OWNER, Row, SELLERS, SIGNED_IN, created, delete, get, patch, post, put,
 };
-
-fn mug() -> Value {
-    json!({ "name": "Mug", "description": "Holds 350 ml", "price": 14.5, "stock": 5 })
-}
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -284,44 +281,6 @@ async fn what_is_in_the_cart_once_is_ordered_once_however_many_ask_for_it() {
     assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 4, "{statuses:?}");
     shop.settle().await;
     assert_eq!(shop.stock(mug).await["available"], 8);
-    shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn categories_are_a_list_in_the_order_they_were_made_in() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let admin = shop.admin().await;
-    for name in ["Kitchen", "Lamps", "Tables"] {
-        shop.post("/categories", &json!({ "name": name })).by(admin).await.expect(201);
-    }
-    let taken = shop.post("/categories", &json!({ "name": "Lamps" })).by(admin).await;
-    assert_eq!((taken.status.as_u16(), taken.body["message"].is_string()), (409, true), "{}", taken.text);
-    let names = async |query: &str| -> Vec<String> {
-        let list = shop.get(format!("/categories{query}")).await.expect(200);
-        list.as_array().unwrap().iter().map(|category| category["name"].as_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!(names("").await, ["Kitchen", "Lamps", "Tables"]);
-    assert_eq!(names("?limit=1&offset=1").await, ["Lamps"]);
-    assert_eq!(names("?offset=3").await, [""; 0]);
-}
-
-#[tokio::test]
-async fn a_product_is_described_to_other_components_and_to_nobody_else() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let sue = shop.seller("sue").await;
-    let kitchen = shop.post("/categories", &json!({ "name": "Kitchen" })).by(shop.admin().await).await.expect(201);
-    let mut body = mug();
-    body["categoryId"] = kitchen["id"].clone();
-    let made = shop.post("/products", &body).by(&sue).await.expect(201);
-    assert_eq!(made["category"], "Kitchen");
-    assert_eq!(shop.get(format!("/products/{}", made["id"])).await.expect(200), made);
-    let internal = format!("/internal/products/{}", made["id"]);
-    let outside = shop.get(&internal).by(shop.admin().await).await;
-    assert_message(&outside, 404, &format!("Route not found: GET {internal}"), "from outside");
-    needs_bench!("it calls a component as another one does");
-    assert_eq!(shop.internal("catalog", Method::GET, &internal, None).await.expect(200), made);
-    assert_eq!(shop.internal("catalog", Method::GET, "/internal/products/999", None).await.status, 404);
     shop.settle().await;
     shop.audit();
 }

@@ -3,14 +3,12 @@
 use serde_json::{Value, json};
 use shop_tests::{Script, Shop, ShopOptions, needs_bench};
 
-use super::{STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, refused, says};
+use super::{
+    STRANGERS, assert_message, check_crowds, check_refused, check_strangers, field, goods::mug, refused, says,
+};
 use crate::roles::{
     self, ADMIN, ANYONE, HIDDEN, OWNER, Row, SELLER, SELLERS, SIGNED_IN, created, delete, get, gone, post, put,
 };
-
-fn mug() -> Value {
-    json!({ "name": "Mug", "description": "Holds 350 ml", "price": 14.5, "stock": 5, "category": "mugs" })
-}
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -273,28 +271,6 @@ async fn a_purchase_from_start_to_end() {
 }
 
 #[tokio::test]
-async fn a_product_has_any_category_that_it_is_given_and_is_found_by_it() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let admin = shop.admin().await;
-    let made = shop.post("/api/admin/products", &mug()).by(admin).await.expect(201);
-    assert_eq!(made["category"], "mugs", "nobody has made a category");
-    let path = format!("/api/admin/products/{}", made["id"]);
-    assert_eq!(shop.get(format!("/api/products/{}", made["id"])).await.expect(200), made);
-    let found = async |query: &str| shop.get(format!("/api/products?{query}")).await.expect(200);
-    assert_eq!(found("category=mugs&minPrice=14.5&maxPrice=14.50&inStock=true").await, json!([made]));
-    assert_eq!(found("category=mugs&maxPrice=14.49").await, json!([]));
-    let moved = shop.put(&path, &json!({ "category": "cups", "stock": 0 })).by(admin).await.expect(200);
-    assert_eq!((&moved["category"], &moved["stock"]), (&json!("cups"), &json!(0)));
-    assert_eq!(found("category=mugs").await, json!([]));
-    shop.settle().await;
-    assert_eq!(found("category=cups&inStock=false").await.as_array().unwrap().len(), 1);
-    shop.delete(&path).by(admin).await.expect(204);
-    assert_eq!(found("").await, json!([]));
-    shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
 async fn an_account_of_this_family_pays_without_being_asked_and_others_when_they_say_what_it_costs() {
     let shop = Shop::start(ShopOptions::default()).await;
     let mug = shop.product(5.0, 10).await;
@@ -364,47 +340,5 @@ async fn somebody_whose_account_is_suspended_orders_nothing_and_accounts_are_not
     shop.post("/api/orders", &body).bearer(&token).await.expect(201);
     shop.settle().await;
     shop.settle().await;
-    shop.audit();
-}
-
-#[tokio::test]
-async fn payments_are_ones_own_the_newest_first() {
-    let shop = Shop::start(ShopOptions::default()).await;
-    let (ann, bob, admin) = (shop.customer("ann").await, shop.customer("bob").await, shop.admin().await);
-    let product = shop.product(1.0, 9).await;
-    let mut orders = Vec::new();
-    for (by, token, status) in [
-        (&ann, "tok_visa", "paid"),
-        (&bob, "tok_visa", "paid"),
-        (&ann, "tok_declined", "failed"),
-        (&ann, "tok_visa", "paid"),
-    ] {
-        let order = shop.place(by, product, 1, Some(token)).await;
-        shop.wait_for(order, status).await;
-        shop.settle().await;
-        orders.push(order);
-    }
-    let own = async |by, query: &str| {
-        let list = shop.get(format!("/api/payments/my-payments{query}")).by(by).await.expect(200);
-        let payments = list.as_array().unwrap().iter();
-        payments.map(|payment| (payment["orderId"].as_i64().unwrap(), payment["status"].clone())).collect::<Vec<_>>()
-    };
-    let (paid, failed) = (json!("SUCCESS"), json!("FAILED"));
-    let all = [(orders[3], paid.clone()), (orders[2], failed.clone()), (orders[0], paid.clone())];
-    assert_eq!(own(&ann, "").await, all);
-    assert_eq!(own(&ann, "?limit=1&offset=1").await, all[1..2]);
-    assert_eq!(own(&ann, "?offset=3").await, []);
-    assert_eq!(own(&bob, "").await, [(orders[1], paid)]);
-    assert_eq!(own(admin, "").await, [], "an admin's own, too");
-
-    let payment = shop.get(format!("/api/payments/order/{}", orders[2])).by(&ann).await.expect(200);
-    assert_eq!((&payment["status"], &payment["reason"]), (&failed, &json!("card-declined")));
-    assert_eq!((&payment["refunds"], &payment["paymentId"]), (&json!([]), &payment["id"]));
-    let by_id = format!("/api/payments/{}", payment["id"]);
-    assert_eq!(shop.get(&by_id).by(admin).await.expect(200), payment);
-    shop.cancel(&ann, orders[0]).await.expect(200);
-    shop.settle().await;
-    let refunded = shop.get(format!("/api/payments/order/{}", orders[0])).by(&ann).await.expect(200);
-    assert_eq!((&refunded["status"], &refunded["refundedAmount"]), (&json!("REFUNDED"), &json!(1.0)));
     shop.audit();
 }
