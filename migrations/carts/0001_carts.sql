@@ -26,6 +26,17 @@ CREATE TABLE merged_carts (
 
 CREATE INDEX merged_carts_by_age ON merged_carts (merged_at);
 
+-- What accounts say of users: whether one may order, and how admins know one by a cart. said_at: when they said it.
+-- status: active, suspended, or gone: then nothing is left but the id, so that no late news makes the user known again.
+CREATE TABLE users (
+  id             BIGINT PRIMARY KEY,
+  name           TEXT   NOT NULL,
+  email          TEXT   NOT NULL,
+  role           TEXT   NOT NULL,
+  status         TEXT   NOT NULL,
+  said_at        BIGINT NOT NULL
+);
+
 -- Users who are gone. Until due_at their access tokens may have been good for another cart.
 CREATE TABLE departures (
   user_id        BIGINT PRIMARY KEY,
@@ -34,14 +45,15 @@ CREATE TABLE departures (
 
 CREATE INDEX departures_due ON departures (due_at);
 
--- A cart on its way to become an order: key names the order to the orders service, for ever.
+-- A cart, or a part of one, on its way to become an order: key names the order to the orders service, for ever.
+-- cart_id: the cart that is frozen; null when the lines are a part of a cart, which they were taken out of.
 -- status: open, placed, refused, or failed: there was an order, and it ended without stock or money.
 -- details: addresses and the payment token, as JSON; forgotten when the checkout has ended.
 -- try_at: when housekeeping finishes it; null once it has ended. answer: the order, or why there is none.
--- owed: lines that the failed order has given back and that are not in the customer's cart yet.
+-- owed: lines that a failed order, or the refusal of a part, has given back and that are not in the customer's cart yet.
 CREATE TABLE checkouts (
   key            TEXT   PRIMARY KEY,
-  cart_id        BIGINT NOT NULL,
+  cart_id        BIGINT,
   user_id        BIGINT NOT NULL,
   lines          TEXT   NOT NULL,
   discount_code  TEXT,

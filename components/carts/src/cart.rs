@@ -37,13 +37,16 @@ pub(crate) struct Cart {
     pub(crate) version: i64,
     /// Of the checkout that is under way.
     pub(crate) checkout_key: Option<String>,
+    /// Whether the owner's account is suspended, as far as accounts have told.
+    pub(crate) suspended: bool,
+    /// 0 until it has been stored.
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
 
 impl Cart {
     /// An empty one that is not stored yet.
-    pub(crate) fn new(owner: Owner, now: Timestamp) -> Self {
+    pub(crate) fn new(owner: Owner) -> Self {
         Self {
             id: 0,
             owner,
@@ -51,8 +54,9 @@ impl Cart {
             discount_code: None,
             version: 0,
             checkout_key: None,
-            created_at: now,
-            updated_at: now,
+            suspended: false,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
         }
     }
 
@@ -133,6 +137,26 @@ impl Lines {
             _ => return Err(Unfit::TooMany),
         }
         Ok(())
+    }
+
+    /// Takes so many of a product out, all of it when nobody says how many. Says how many there are when there are not so
+    /// many.
+    pub(crate) fn take_out(&mut self, product_id: ProductId, quantity: Option<u32>) -> Result<Lines, u32> {
+        let Some(place) = self.place(product_id) else { return Err(0) };
+        let there = self.0[place].quantity;
+        let quantity = quantity.unwrap_or(there);
+        match there.checked_sub(quantity) {
+            None => return Err(there),
+            Some(0) => drop(self.0.remove(place)),
+            Some(left) => self.0[place].quantity = left,
+        }
+        Ok(Lines(vec![OrderedItem { product_id, quantity }]))
+    }
+
+    /// True when it is just so many of this product, or any number of it when nobody says how many.
+    pub(crate) fn is_only(&self, product_id: ProductId, quantity: Option<u32>) -> bool {
+        matches!(self.0.as_slice(), [line] if line.product_id == product_id
+            && quantity.is_none_or(|quantity| quantity == line.quantity))
     }
 
     /// Quantities of the same product add up, but not beyond what a line may have. Pieces and lines for which there is
@@ -292,11 +316,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_out_was_there_and_the_rest_stays() {
+        let mut cart = lines(&[(1, 3), (2, 1)]);
+        assert_eq!(cart.take_out(ProductId(1), Some(2)), Ok(lines(&[(1, 2)])));
+        assert_eq!(cart.take_out(ProductId(1), Some(2)), Err(1));
+        assert_eq!(cart.take_out(ProductId(3), None), Err(0));
+        assert_eq!(cart, lines(&[(1, 1), (2, 1)]));
+        assert_eq!(cart.take_out(ProductId(1), None), Ok(lines(&[(1, 1)])));
+        assert_eq!(cart, lines(&[(2, 1)]));
+        let taken = lines(&[(1, 2)]);
+        assert!(taken.is_only(ProductId(1), Some(2)) && taken.is_only(ProductId(1), None));
+        assert!(!taken.is_only(ProductId(1), Some(1)) && !taken.is_only(ProductId(2), None));
+        assert!(!lines(&[(1, 2), (2, 1)]).is_only(ProductId(1), Some(2)));
+    }
+
+    #[test]
     fn a_merged_cart_has_the_code_of_the_one_or_the_other() {
-        let cart = |code: Option<&str>| Cart {
-            discount_code: code.map(str::to_owned),
-            ..Cart::new(Owner::User(UserId(1)), Timestamp(0))
-        };
+        let cart =
+            |code: Option<&str>| Cart { discount_code: code.map(str::to_owned), ..Cart::new(Owner::User(UserId(1))) };
         for (own, other, merged) in [(None, Some("B"), "B"), (Some("A"), Some("B"), "A"), (Some("A"), None, "A")] {
             let (mut own, mut other) = (cart(own), cart(other));
             own.take_in(&mut other.lines, &mut other.discount_code);
@@ -324,6 +361,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_taken_out_and_comes_back_is_what_was_there(
+            of in prop::collection::btree_map(0i64..5, 1u32..=MOST_PIECES, 0..5),
+            product in 0i64..5,
+            quantity in prop::option::of(1u32..=MOST_PIECES),
+        ) {
+            let before = lines(&of.iter().map(|(id, count)| (*id, *count)).collect::<Vec<_>>());
+            let mut cart = before.clone();
+            match cart.take_out(ProductId(product), quantity) {
+                Ok(mut taken) => {
+                    prop_assert!(taken.is_only(ProductId(product), quantity) && !taken.is_empty());
+                    prop_assert!(cart.take_in(&mut taken) && taken.is_empty());
+                    let sorted = |lines: &Lines| lines.0.iter().map(|line| (line.product_id, line.quantity)).collect::<BTreeMap<_, _>>();
+                    prop_assert_eq!(sorted(&cart), sorted(&before));
+                }
+                Err(there) => {
+                    prop_assert_eq!(there, of.get(&product).copied().unwrap_or(0));
+                    prop_assert_eq!(cart, before);
+                }
+            }
+        }
+
         #[test]
         fn merging_moves_what_finds_room_and_loses_no_piece(
             one in prop::collection::btree_map(0i64..150, 1u32..=MOST_PIECES, 0..=MOST_LINES),

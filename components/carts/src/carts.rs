@@ -19,6 +19,7 @@ use crate::{
     merging::gather,
     offers::{self, Offers},
     repository::carts as repository,
+    users::{self, Person},
 };
 
 /// An anonymous cart that nobody changes for so long is forgotten.
@@ -85,10 +86,14 @@ impl Expected {
 pub(crate) struct CartView {
     /// `null`, as the times are, until something has been put into it.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
-    id: Option<i64>,
+    pub(crate) id: Option<i64>,
     /// Whose it is; absent in an anonymous one.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<UserId>,
+    /// Who that is, for an admin who asks for a user's cart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    user: Option<Person>,
     /// Grows with each change; in quotes it is good for `If-Match`.
     #[schema(minimum = 0, example = 3)]
     version: i64,
@@ -101,7 +106,7 @@ pub(crate) struct CartView {
     #[schema(minimum = 0, example = 2)]
     item_count: u64,
     /// Of what is available; `null` when that cannot be counted.
-    subtotal: Option<Money>,
+    pub(crate) subtotal: Option<Money>,
     /// The currency of all amounts.
     currency: Currency,
     /// The code that it is to be ordered with.
@@ -132,6 +137,7 @@ pub(crate) async fn view(cart: Cart, mut offers: Offers) -> Result<CartView> {
     Ok(CartView {
         id: stored.then_some(cart.id),
         user_id: if let Owner::User(user_id) = cart.owner { Some(user_id) } else { None },
+        user: None,
         version: cart.version,
         status: if cart.checkout_key.is_some() { "checking-out" } else { "open" },
         items,
@@ -148,21 +154,18 @@ pub(crate) async fn view(cart: Cart, mut offers: Offers) -> Result<CartView> {
     })
 }
 
-/// The cart of the owner. A user always has one, though it may be empty and not be stored.
-pub(crate) fn present(owner: &Owner, found: Option<Cart>) -> Result<Cart> {
-    match (found, owner) {
-        (Some(cart), _) => Ok(cart),
-        (None, Owner::User(_)) => Ok(Cart::new(owner.clone(), Timestamp::now())),
-        (None, Owner::Holder(_)) => Err(NOT_FOUND),
-    }
-}
-
 async fn find(owner: &Owner) -> Result<Cart> {
-    present(owner, repository::find(&DATABASE, owner).await?)
+    repository::find(&DATABASE, owner).await?.ok_or(NOT_FOUND)
 }
 
-/// 409 while the cart becomes an order: what is put into it now would be in none.
+/// 403 for a user whose account is suspended.
+pub(crate) fn must_be_allowed(cart: &Cart) -> Result<()> {
+    if cart.suspended { Err(Error::Forbidden("the account is suspended")) } else { Ok(()) }
+}
+
+/// 403 when its user may not change it, and 409 while it becomes an order: what is put into it now would be in none.
 pub(crate) fn must_be_open(cart: &Cart) -> Result<()> {
+    must_be_allowed(cart)?;
     match cart.checkout_key {
         None => Ok(()),
         Some(_) => Err(Error::Conflict("checkout-under-way", "the cart is being ordered right now: try again".into())),
@@ -189,22 +192,28 @@ async fn change_once(
     visitor: &Visitor,
     expected: Expected,
     work: impl FnOnce(&mut Cart) -> Result<()>,
-) -> Result<CartView> {
+) -> Result<Cart> {
     let changing = async |transaction: &Transaction| change(transaction, visitor, expected, work).await;
-    view(DATABASE.transaction(Durability::Durable, changing).await?, Offers::default()).await
+    DATABASE.transaction(Durability::Durable, changing).await
 }
 
-/// The visitor's cart. With `estimate` also what it would cost as an order, delivered to that address if there is one.
-pub(crate) async fn show(visitor: &Visitor, estimate: bool, ship_to: Option<&Address>) -> Result<CartView> {
+/// The visitor's cart, with what is brought along.
+pub(crate) async fn get(visitor: &Visitor) -> Result<Cart> {
     let brings = match &visitor.brings {
         Some(token) => repository::find(&DATABASE, &Owner::Holder(token.clone())).await?.is_some(),
         None => false,
     };
-    let cart = if brings {
-        DATABASE.transaction(Durability::Durable, async |transaction| gather(transaction, visitor).await).await?
+    if brings {
+        DATABASE.transaction(Durability::Durable, async |transaction| gather(transaction, visitor).await).await
     } else {
-        find(&visitor.owner).await?
-    };
+        find(&visitor.owner).await
+    }
+}
+
+/// The visitor's cart at the prices of this moment. With `estimate` also what it would cost as an order, delivered to that
+/// address if there is one.
+pub(crate) async fn show(visitor: &Visitor, estimate: bool, ship_to: Option<&Address>) -> Result<CartView> {
+    let cart = get(visitor).await?;
     if estimate { estimated(cart, ship_to).await } else { view(cart, Offers::default()).await }
 }
 
@@ -233,12 +242,17 @@ struct QuoteRequest<'a> {
     shipping_address: Option<&'a Address>,
 }
 
-/// A user's cart, for the user and for admins; 404 for everybody else.
+/// A user's cart, for the user and for admins, who are told whose it is; 404 for everybody else, and when there is no such
+/// user.
 pub(crate) async fn of_user(caller: &Caller, user_id: UserId) -> Result<CartView> {
     if !user_id.is_possible() || !caller.may_see(user_id) {
         return Err(NOT_FOUND);
     }
-    view(find(&Owner::User(user_id)).await?, Offers::default()).await
+    let user = match caller.role.administers() {
+        true => Some(users::find(user_id).await?.ok_or(NOT_FOUND)?),
+        false => None,
+    };
+    Ok(CartView { user, ..view(find(&Owner::User(user_id)).await?, Offers::default()).await? })
 }
 
 /// A new cart, and the token that it is known by from now on: nobody is told it a second time.
@@ -257,7 +271,7 @@ pub(crate) async fn open() -> Result<Opened> {
     // 244 random bits.
     let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let now = Timestamp::now();
-    let mut cart = Cart::new(Owner::Holder(fingerprint(&token)), now);
+    let mut cart = Cart::new(Owner::Holder(fingerprint(&token)));
     let cart = DATABASE
         .transaction(Durability::Durable, async |transaction| {
             repository::save(transaction, &mut cart, now).await?;
@@ -283,7 +297,8 @@ pub(crate) async fn open_own(visitor: &Visitor) -> Result<CartView> {
 #[derive(Serialize)]
 struct Added {}
 
-/// Puts so many more of a product into the cart. 422 when the product is not for sale.
+/// Puts so many more of a product into the cart: the cart as it is then, and the offers that it was looked up in. 422 when
+/// the product is not for sale.
 pub(crate) async fn add(
     visitor: &Visitor,
     caller: Option<&Caller>,
@@ -291,11 +306,12 @@ pub(crate) async fn add(
     expected: Expected,
     product_id: ProductId,
     quantity: u32,
-) -> Result<(Answer, CartView)> {
+) -> Result<(Answer, Cart, Offers)> {
     if let Some(answer) = once.answered(&DATABASE, caller).await? {
-        return Ok((answer, show(visitor, false, None).await?));
+        return Ok((answer, get(visitor).await?, Offers::default()));
     }
     let before = find(&visitor.owner).await?;
+    must_be_allowed(&before)?;
     if before.lines.is_full_for(product_id) {
         return Err(unfit(Unfit::Full));
     }
@@ -315,16 +331,11 @@ pub(crate) async fn add(
             Ok::<_, Error>((once.answer(transaction, caller, StatusCode::OK, &Added {}).await?, cart))
         })
         .await?;
-    Ok((answer, view(cart, offers).await?))
+    Ok((answer, cart, offers))
 }
 
 /// Sets how many of a product are in the cart; 0 removes it. 404 when it is not there.
-pub(crate) async fn set(
-    visitor: &Visitor,
-    expected: Expected,
-    product_id: ProductId,
-    quantity: u32,
-) -> Result<CartView> {
+pub(crate) async fn set(visitor: &Visitor, expected: Expected, product_id: ProductId, quantity: u32) -> Result<Cart> {
     change_once(visitor, expected, |cart| cart.lines.set(product_id, quantity).map_err(unfit)).await
 }
 
@@ -337,7 +348,7 @@ fn unfit(unfit: Unfit) -> Error {
 }
 
 /// Takes everything out of the cart.
-pub(crate) async fn empty(visitor: &Visitor, expected: Expected) -> Result<CartView> {
+pub(crate) async fn empty(visitor: &Visitor, expected: Expected) -> Result<Cart> {
     let work = |cart: &mut Cart| {
         cart.lines = Default::default();
         cart.discount_code = None;
@@ -348,7 +359,7 @@ pub(crate) async fn empty(visitor: &Visitor, expected: Expected) -> Result<CartV
 
 /// Says which code the cart is to be ordered with. 409 when nobody could use it now; whether the cart is worth enough is
 /// only known when it is ordered.
-pub(crate) async fn set_discount(visitor: &Visitor, expected: Expected, code: Option<&str>) -> Result<CartView> {
+pub(crate) async fn set_discount(visitor: &Visitor, expected: Expected, code: Option<&str>) -> Result<Cart> {
     let code = match code {
         Some(code) => Some(discounts::usable(code).await?),
         None => None,

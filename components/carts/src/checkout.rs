@@ -2,6 +2,7 @@
 //!
 //! A checkout freezes what is in a cart and has a key. Whoever finishes it, this request, its repetition or housekeeping
 //! after a crash, asks orders for an order under that key, so there is one. Until it has ended the cart does not change.
+//! A checkout of a part of a cart holds what was taken out of it, and freezes nothing.
 
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub(crate) enum Status {
     Placed,
     /// The cart had become an order, but that has failed: what was in it is, or will be, in the customer's cart again.
     Failed,
-    /// There is no order and there will be none under this key; the cart is the customer's again.
+    /// There is no order and there will be none under this key; what was in it is the customer's again.
     Refused,
 }
 
@@ -74,7 +75,8 @@ impl std::str::FromStr for Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checkout {
     pub(crate) key: String,
-    pub(crate) cart_id: i64,
+    /// The cart that is frozen. `None` for a part of a cart, which is taken out of it.
+    pub(crate) cart_id: Option<i64>,
     pub(crate) user_id: UserId,
     pub(crate) lines: Lines,
     pub(crate) discount_code: Option<String>,
@@ -105,13 +107,23 @@ pub(crate) enum Fate {
     Unpaid,
 }
 
-/// Lines of a failed order that are to come into a cart again.
+/// Lines of a failed order, or of a refused part, that are to come into a cart again.
 #[derive(Debug)]
 pub(crate) struct Owed {
     /// Of the checkout.
     pub(crate) key: String,
     pub(crate) lines: Lines,
     pub(crate) discount_code: Option<String>,
+}
+
+/// A checkout that has just ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) checkout: Checkout,
+    /// Whether its user is owed anything, by this checkout or by others.
+    pub(crate) owed: bool,
+    /// Whether its user is gone.
+    pub(crate) gone: bool,
 }
 
 /// How a checkout ends.
@@ -137,6 +149,21 @@ pub(crate) struct Placement<'a> {
 }
 
 impl Checkout {
+    /// One that begins: of a part of a cart, without a code.
+    pub(crate) fn open(key: String, user_id: UserId, lines: Lines, details: Details) -> Self {
+        Self {
+            key,
+            cart_id: None,
+            user_id,
+            lines,
+            discount_code: None,
+            details: Some(details),
+            status: Status::Open,
+            attempts: 0,
+            answer: None,
+        }
+    }
+
     /// The order that the cart is to become.
     pub(crate) fn placement(&self) -> Placement<'_> {
         Placement {
@@ -167,17 +194,7 @@ mod tests {
     fn open() -> Checkout {
         let mut lines = Lines::default();
         lines.add(model::ProductId(3), 2).unwrap();
-        Checkout {
-            key: "k".into(),
-            cart_id: 1,
-            user_id: UserId(7),
-            lines,
-            discount_code: None,
-            details: Some(Details::default()),
-            status: Status::Open,
-            attempts: 0,
-            answer: None,
-        }
+        Checkout::open("k".into(), UserId(7), lines, Details::default())
     }
 
     #[test]

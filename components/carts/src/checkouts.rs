@@ -5,6 +5,8 @@
 //! 3. One transaction writes down how that ended: the cart is gone, for it is an order; or it is its owner's again.
 //!    What comes back when the order fails is in `returns.rs`.
 //!
+//! A part of a cart is ordered in the same three steps, but that 1 takes it out of the cart: `parts.rs`.
+//!
 //! Whoever dies in between is followed by a repetition of the request, or by housekeeping, at 2. A refusal ends the
 //! checkout only when orders have promised that there is no order under its key and never will be: a request that
 //! was thought lost may still be on its way to them.
@@ -23,8 +25,8 @@ use web::{Answer, Caller, Error, Once, Result, Service, client, variable};
 use crate::{
     Carts, DATABASE,
     cart::Cart,
-    carts::{Expected, Visitor},
-    checkout::{Checkout, Details, Ending, Fate, GRACE, MEMORY, MOST_ATTEMPTS, Placed, Status, try_again_after},
+    carts::{self, Expected, Visitor},
+    checkout::{Checkout, Details, Ended, Ending, Fate, GRACE, MEMORY, MOST_ATTEMPTS, Placed, Status, try_again_after},
     merging,
     repository::{carts as cart_repository, checkouts as repository, discounts},
     returns,
@@ -89,7 +91,7 @@ fn begun(answer: &Answer) -> Result<String> {
 }
 
 /// The order that a checkout has ended in, as it was placed, or the refusal.
-fn order(ended: Checkout) -> Result<Box<RawValue>> {
+pub(crate) fn order(ended: Checkout) -> Result<Box<RawValue>> {
     match (ended.status, ended.answer) {
         (Status::Placed | Status::Failed, Some(order)) => Ok(RawValue::from_string(order)?),
         (Status::Refused, Some(refusal)) => Err(Error::Refused(serde_json::from_str(&refusal)?)),
@@ -114,6 +116,7 @@ async fn begin(
         }
     }
     let cart = merging::gather(transaction, visitor).await?;
+    carts::must_be_allowed(&cart)?;
     let checkout = match &cart.checkout_key {
         Some(key) => join(transaction, key, &details).await?,
         None => {
@@ -144,15 +147,9 @@ async fn freeze(transaction: &Transaction, user_id: UserId, cart: Cart, details:
     let key = Uuid::now_v7().to_string();
     cart_repository::lock(transaction, &cart, &key).await?;
     let checkout = Checkout {
-        key,
-        cart_id: cart.id,
-        user_id,
-        lines: cart.lines,
+        cart_id: Some(cart.id),
         discount_code: cart.discount_code,
-        details: Some(details),
-        status: Status::Open,
-        attempts: 0,
-        answer: None,
+        ..Checkout::open(key, user_id, cart.lines, details)
     };
     repository::insert(transaction, &checkout, now.after(GRACE), now).await?;
     Ok(checkout)
@@ -160,7 +157,7 @@ async fn freeze(transaction: &Transaction, user_id: UserId, cart: Cart, details:
 
 /// Brings a checkout to its end, and returns it as it is then. 503 when nobody knows yet whether there is an order:
 /// housekeeping finds out.
-async fn finish(checkout: &Checkout, claim: Option<(&Once, &Caller)>) -> Result<Checkout> {
+pub(crate) async fn finish(checkout: &Checkout, claim: Option<(&Once, &Caller)>) -> Result<Checkout> {
     match ending(checkout).await {
         Ok(ending) => {
             let concluding = async |transaction: &Transaction| conclude(transaction, checkout, &ending, claim).await;
@@ -223,13 +220,14 @@ async fn conclude(
     let now = Timestamp::now();
     let key = checkout.key.as_str();
     let ended = match repository::end(transaction, key, ending, now).await? {
-        Some((ended, owed)) => {
-            let theirs = match ending {
-                Ending::Placed(..) => cart_repository::close(transaction, checkout.cart_id, key).await?,
-                Ending::Refused(_) => {
+        Some(Ended { checkout: ended, owed, gone }) => {
+            let theirs = match (ending, checkout.cart_id) {
+                (Ending::Placed(..), Some(cart)) => cart_repository::close(transaction, cart, key).await?,
+                (Ending::Refused(_), Some(cart)) => {
                     discounts::release(transaction, key, now).await?;
-                    cart_repository::unlock(transaction, checkout.cart_id, key).await?
+                    cart_repository::unlock(transaction, cart, key).await?
                 }
+                (_, None) => !gone,
             };
             if !theirs {
                 // The account is gone, and the cart with it: nothing is kept of this, either.

@@ -8,7 +8,7 @@ use web::Result;
 
 use crate::{
     DATABASE,
-    repository::{carts, checkouts, departures},
+    repository::{carts, checkouts, departures, users},
 };
 
 /// Access tokens of a user who is gone are good for a quarter of an hour, and a checkout that is begun by then has ended
@@ -21,6 +21,7 @@ const PER_TICK: u32 = 50;
 pub(crate) async fn user_deleted(transaction: &Transaction, user_id: UserId, now: Timestamp) -> Result<()> {
     carts::remove_of(transaction, &[user_id]).await?;
     checkouts::remove_ended_of(transaction, &[user_id]).await?;
+    users::forget(transaction, user_id, now).await?;
     departures::begin(transaction, user_id, now.after(LAST_ROUND_AFTER)).await
 }
 

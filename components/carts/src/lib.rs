@@ -1,6 +1,7 @@
 //! Carts: what customers are about to buy, how a cart becomes an order, and the discount codes.
 
 mod api {
+    pub(crate) mod classic;
     #[cfg(test)]
     mod contract;
     pub(crate) mod internal;
@@ -15,9 +16,11 @@ mod discount;
 mod discounts;
 mod merging;
 mod offers;
+mod parts;
 mod reactions;
 mod repository;
 mod returns;
+mod users;
 
 use axum::Router;
 use events::Envelope;
@@ -39,7 +42,7 @@ impl web::Service for Carts {
     const DATABASE: Option<&'static Database> = Some(&DATABASE);
 
     fn routes() -> Router {
-        api::v1::routes().merge(api::internal::routes())
+        api::v1::routes().merge(api::classic::routes()).merge(api::internal::routes())
     }
 
     async fn react(transaction: &Transaction, event: &Envelope) -> web::Result<()> {

@@ -20,11 +20,11 @@ use crate::{
 /// How long it is remembered who has taken a cart in: as long as an idempotency key.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The visitor's cart with everything that belongs into it. A cart that is being checked out takes nothing in: what is
-/// brought along waits for the next one.
+/// The visitor's cart with everything that belongs into it. A cart that is being checked out takes nothing in, nor does that
+/// of a suspended account: what is brought along waits.
 pub(crate) async fn gather(transaction: &Transaction, visitor: &Visitor) -> Result<Cart> {
-    let mut cart = carts::present(&visitor.owner, repository::find_in(transaction, &visitor.owner).await?)?;
-    if let Some(token) = visitor.brings.as_ref().filter(|_| cart.checkout_key.is_none())
+    let mut cart = repository::find_in(transaction, &visitor.owner).await?.ok_or(NOT_FOUND)?;
+    if let Some(token) = visitor.brings.as_ref().filter(|_| cart.checkout_key.is_none() && !cart.suspended)
         && let Some(other) = repository::find_in(transaction, &Owner::Holder(token.clone())).await?
     {
         take_in(transaction, &mut cart, other).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn merge(caller: &Caller, token: &str) -> Result<CartView> {
     let token_hash = fingerprint(token);
     let cart = DATABASE
         .transaction(Durability::Durable, async |transaction| {
-            let mut cart = carts::present(&owner, repository::find_in(transaction, &owner).await?)?;
+            let mut cart = repository::find_in(transaction, &owner).await?.ok_or(NOT_FOUND)?;
             match repository::find_in(transaction, &Owner::Holder(token_hash.clone())).await? {
                 Some(other) => {
                     carts::must_be_open(&cart)?;

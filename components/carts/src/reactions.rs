@@ -1,14 +1,17 @@
-//! What carts do when orders speak, and when an account is gone.
+//! What carts do when orders speak, and what they keep of what accounts say.
 
 use events::Envelope;
 use model::{
     Timestamp,
-    event::{DiscountReleased, DiscountUsed, OrderFailed, UserDeleted},
+    event::{DiscountReleased, DiscountUsed, OrderFailed, UserCreated, UserDeleted, UserUpdated},
 };
 use store::Transaction;
 use web::Result;
 
-use crate::{departures, discounts, repository, returns};
+use crate::{
+    departures, discounts, repository, returns,
+    users::{self, Person, Said},
+};
 
 pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result<()> {
     let now = Timestamp::now();
@@ -24,6 +27,15 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
             Some(key) => returns::order_failed(transaction, key, now).await,
             None => Ok(()),
         };
+    }
+    let said_at = event.occurred_at;
+    if let Some(created) = event.read::<UserCreated>() {
+        let UserCreated { id, name, email, role, account_status: status, .. } = created?;
+        return users::know(transaction, &Said { id, person: Person { name, email }, role, status, said_at }).await;
+    }
+    if let Some(updated) = event.read::<UserUpdated>() {
+        let UserUpdated { id, name, email, role, account_status: status, .. } = updated?;
+        return users::know(transaction, &Said { id, person: Person { name, email }, role, status, said_at }).await;
     }
     if let Some(deleted) = event.read::<UserDeleted>() {
         departures::user_deleted(transaction, deleted?.id, now).await?;

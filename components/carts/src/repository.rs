@@ -4,6 +4,7 @@ pub(crate) mod carts;
 pub(crate) mod checkouts;
 pub(crate) mod departures;
 pub(crate) mod discounts;
+pub(crate) mod users;
 
 use std::str::FromStr;
 

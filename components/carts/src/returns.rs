@@ -1,4 +1,5 @@
-//! What comes back when the order that a cart has become fails, for want of stock or money.
+//! What comes back when the order that a cart has become fails, for want of stock or money. So does a part of a cart that
+//! orders refuse: it was taken out of the cart before they were asked.
 //!
 //! Its lines come into the customer's cart once, by the rules by which an anonymous cart does. A cart that is being
 //! ordered takes nothing in, and a full one not everything: what finds no room is owed, and comes when the next checkout
@@ -33,7 +34,7 @@ pub(crate) async fn order_failed(transaction: &Transaction, key: Uuid, now: Time
 /// Puts what a user is owed into the cart, as far as there is room.
 pub(crate) async fn put_back(transaction: &Transaction, user_id: UserId, now: Timestamp) -> Result<()> {
     let owner = Owner::User(user_id);
-    let mut cart = carts::present(&owner, cart_repository::find_in(transaction, &owner).await?)?;
+    let mut cart = cart_repository::find_in(transaction, &owner).await?.ok_or(carts::NOT_FOUND)?;
     if cart.checkout_key.is_some() {
         return Ok(());
     }

@@ -106,7 +106,9 @@ impl FromRequest<()> for RawJson {
 
 /// The request with an empty JSON object for a body that is missing: for routes that need none.
 pub fn or_empty(mut request: Request) -> Request {
-    if !request.headers().contains_key(header::CONTENT_TYPE) {
+    let headers = request.headers();
+    let empty = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
+    if empty || !headers.contains_key(header::CONTENT_TYPE) {
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Body::from("{}");
     }

@@ -14,6 +14,8 @@ mod authorizations;
 mod batches;
 mod browser;
 mod bulk;
+mod cart_owners;
+mod cart_parts;
 mod carts;
 mod categories;
 mod checkout;

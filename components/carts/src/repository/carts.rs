@@ -2,25 +2,21 @@
 
 use model::{Timestamp, UserId};
 use store::{Database, Durability, Row, Transaction, params};
-use web::{Error, Result};
+use web::Result;
 
 use super::{list, no_row};
 use crate::cart::{Cart, Owner};
 
-const CART: &str = "id, user_id, token_hash, lines, discount_code, version, checkout_key, created_at, updated_at";
+const CART: &str = "carts.id, lines, discount_code, version, checkout_key, created_at, updated_at";
 
 impl Cart {
-    fn read(mut row: Row) -> Result<Self> {
-        let id = row.next()?;
-        let (user_id, token_hash): (Option<i64>, Option<String>) = (row.next()?, row.next()?);
-        let owner = match (user_id, token_hash) {
-            (Some(user_id), None) => Owner::User(UserId(user_id)),
-            (None, Some(token_hash)) => Owner::Holder(token_hash),
-            _ => return Err(Error::Internal(format!("carts: whose is {id}?"))),
-        };
+    fn read(mut row: Row, owner: &Owner) -> Result<Self> {
+        let suspended = row.next()?;
+        let Some(id) = row.next()? else { return Ok(Self { suspended, ..Cart::new(owner.clone()) }) };
         Ok(Self {
+            suspended,
             id,
-            owner,
+            owner: owner.clone(),
             lines: serde_json::from_str(&row.next::<String>()?)?,
             discount_code: row.next()?,
             version: row.next()?,
@@ -31,23 +27,32 @@ impl Cart {
     }
 }
 
-/// The column and the value by which an owner's cart is found.
+/// What is known of an owner and of the owner's cart: one row for a user, whether or not there is a cart.
 fn owned(owner: &Owner) -> (String, Vec<store::Value>) {
-    let (column, value) = match owner {
-        Owner::User(user_id) => ("user_id", params![user_id.0]),
-        Owner::Holder(token_hash) => ("token_hash", params![token_hash.as_str()]),
-    };
-    (format!("SELECT {CART} FROM carts WHERE {column} = $1"), value)
+    match owner {
+        Owner::User(user_id) => (
+            format!(
+                "SELECT COALESCE(users.status = 'suspended', FALSE), {CART} FROM (SELECT CAST($1 AS BIGINT) AS id) AS asked \
+                 LEFT JOIN users ON users.id = asked.id LEFT JOIN carts ON carts.user_id = asked.id"
+            ),
+            params![user_id.0],
+        ),
+        Owner::Holder(token_hash) => {
+            (format!("SELECT FALSE, {CART} FROM carts WHERE token_hash = $1"), params![token_hash.as_str()])
+        }
+    }
 }
 
+/// An owner's cart. A user always has one, though it may be empty and not be stored.
 pub(crate) async fn find(database: &Database, owner: &Owner) -> Result<Option<Cart>> {
     let (query, value) = owned(owner);
-    database.query_one(&query, value).await?.map(Cart::read).transpose()
+    database.query_one(&query, value).await?.map(|row| Cart::read(row, owner)).transpose()
 }
 
+/// The same in a transaction.
 pub(crate) async fn find_in(transaction: &Transaction, owner: &Owner) -> Result<Option<Cart>> {
     let (query, value) = owned(owner);
-    transaction.query_one(&query, value).await?.map(Cart::read).transpose()
+    transaction.query_one(&query, value).await?.map(|row| Cart::read(row, owner)).transpose()
 }
 
 /// Stores a cart as its next version.
@@ -55,6 +60,7 @@ pub(crate) async fn save(transaction: &Transaction, cart: &mut Cart, now: Timest
     let lines = serde_json::to_string(&cart.lines)?;
     let code = cart.discount_code.as_deref();
     let row = if cart.id == 0 {
+        cart.created_at = now;
         let (user_id, token_hash) = match &cart.owner {
             Owner::User(user_id) => (Some(user_id.0), None),
             Owner::Holder(token_hash) => (None, Some(token_hash.as_str())),
@@ -141,6 +147,16 @@ pub(crate) async fn prune(database: &Database, before: Timestamp) -> Result<()> 
 mod tests {
     use super::*;
     use crate::repository::plans;
+
+    #[test]
+    fn a_cart_and_its_owner_are_looked_up_by_one_key_each() {
+        for (owner, searches) in [(Owner::User(UserId(1)), 2), (Owner::Holder("f".into()), 1)] {
+            let steps = plans::steps(&owned(&owner).0);
+            assert_eq!(steps.iter().filter(|step| step.starts_with("SEARCH ")).count(), searches, "{steps:?}");
+            let tables = ["SCAN carts", "SCAN users", "AUTOMATIC"];
+            assert!(!steps.iter().any(|step| tables.iter().any(|scan| step.contains(scan))), "{steps:?}");
+        }
+    }
 
     #[test]
     fn carts_that_nobody_uses_are_found_along_an_index() {

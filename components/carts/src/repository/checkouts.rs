@@ -7,7 +7,7 @@ use web::Result;
 use super::{list, parsed};
 use crate::{
     cart::Lines,
-    checkout::{Checkout, Ending, Owed, Status},
+    checkout::{Checkout, Ended, Ending, Owed, Status},
 };
 
 const CHECKOUT: &str = "key, cart_id, user_id, lines, discount_code, details, status, attempts, answer";
@@ -66,14 +66,14 @@ pub(crate) async fn find_in(transaction: &Transaction, key: &str) -> Result<Opti
     transaction.query_one(&query, params![key]).await?.map(checkout).transpose()
 }
 
-/// Ends an open checkout and forgets the details: as it is then, and whether its user is owed anything by failed orders,
-/// this one's included. `None` when it has ended before.
+/// Ends an open checkout and forgets the details; a part that is refused is owed to its user. `None` when it has ended
+/// before.
 pub(crate) async fn end(
     transaction: &Transaction,
     key: &str,
     ending: &Ending,
     now: Timestamp,
-) -> Result<Option<(Checkout, bool)>> {
+) -> Result<Option<Ended>> {
     let (status, order_id, answer) = match ending {
         Ending::Placed(order_id, answer) => (Status::Placed, Some(order_id.0), Some(answer)),
         Ending::Refused(answer) => (Status::Refused, None, answer.as_ref()),
@@ -81,12 +81,20 @@ pub(crate) async fn end(
     // An order may fail before its checkout has heard of it.
     let update = format!(
         "UPDATE checkouts SET status = CASE WHEN owed IS NULL THEN $1 ELSE 'failed' END, order_id = $2, answer = $3, \
+         owed = CASE WHEN $1 = 'refused' AND cart_id IS NULL THEN lines ELSE owed END, \
          updated_at = $4, details = NULL, try_at = NULL WHERE key = $5 AND status = 'open' RETURNING {CHECKOUT}, \
+         EXISTS (SELECT 1 FROM users WHERE users.id = checkouts.user_id AND users.status = 'gone'), \
          EXISTS (SELECT 1 FROM checkouts AS any_of WHERE any_of.user_id = checkouts.user_id AND any_of.owed IS NOT NULL)"
     );
     let values = params![status.as_str(), order_id, answer.map(String::as_str), now.0, key];
     let ended = transaction.query_one(&update, values).await?;
-    ended.map(|mut row| Ok((Checkout::read(&mut row)?, row.next()?))).transpose()
+    let read = |mut row: Row| {
+        let (checkout, gone, owed) = (Checkout::read(&mut row)?, row.next()?, row.next()?);
+        // What this statement itself writes is not seen by what it returns on every engine.
+        let returned = checkout.status == Status::Refused && checkout.cart_id.is_none();
+        Ok(Ended { checkout, owed: owed || returned, gone })
+    };
+    ended.map(read).transpose()
 }
 
 /// The order of a checkout has failed: what was ordered is owed to the customer. The checkout as it is then: still open
@@ -99,10 +107,10 @@ pub(crate) async fn fail(transaction: &Transaction, key: &str, now: Timestamp) -
     transaction.query_one(&update, params![now.0, key]).await?.map(checkout).transpose()
 }
 
-/// What a user is owed by failed orders, the oldest first.
+/// What a user is owed by checkouts that have ended, the oldest first.
 pub(crate) async fn owed_to(transaction: &Transaction, user_id: UserId) -> Result<Vec<Owed>> {
     let query = "SELECT key, owed, discount_code FROM checkouts \
-         WHERE user_id = $1 AND owed IS NOT NULL AND status = 'failed' ORDER BY created_at LIMIT 100";
+         WHERE user_id = $1 AND owed IS NOT NULL AND status <> 'open' ORDER BY created_at LIMIT 100";
     let read = |mut row: Row| {
         let (key, lines): (String, String) = (row.next()?, row.next()?);
         Ok(Owed { key, lines: serde_json::from_str(&lines)?, discount_code: row.next()? })

@@ -13,6 +13,7 @@ use serde_json::json;
 use shop_tests::{Answer, Customer, Shop};
 
 use super::TOKENS;
+use crate::cart_parts::{key, try_part};
 
 const MINE: &str = "/api/v1/carts/me";
 /// Of requests of all cases.
@@ -35,6 +36,12 @@ pub(super) enum Step {
         cards: Vec<Option<usize>>,
         keyed: bool,
         meanwhile: Option<(u64, Change)>,
+    },
+    /// A part of it, twice at once, under one key or under two.
+    Part {
+        product: usize,
+        quantity: Option<i64>,
+        keyed: bool,
     },
 }
 
@@ -59,6 +66,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         4 => change().prop_map(Step::Change),
         3 => (cards, any::<bool>(), prop::option::of((0..30u64, change())))
             .prop_map(|(cards, keyed, meanwhile)| Step::CheckOut { cards, keyed, meanwhile }),
+        2 => (0..3usize, prop::option::of(1..3i64), any::<bool>())
+            .prop_map(|(product, quantity, keyed)| Step::Part { product, quantity, keyed }),
     ]
 }
 
@@ -135,10 +144,22 @@ impl<'a> Cart<'a> {
         (!one || !answers.iter().all(fits_check_out)).then(|| format!("{answers:?}"))
     }
 
+    /// Orders a part twice at once. What is wrong with the answers, if anything is.
+    async fn order_part(&self, product: usize, quantity: Option<i64>, keyed: bool) -> Option<String> {
+        let product = self.products[product % self.products.len()];
+        let keys = KEYS.fetch_add(2, Ordering::Relaxed);
+        let (one, two) = (key(keys), key(if keyed { keys } else { keys + 1 }));
+        let ask = async |name: &str| try_part(self.shop, self.ann, name, product, quantity).await.unwrap();
+        let (one, two) = join(ask(&one), ask(&two)).await;
+        let same = !keyed || one.status != 201 || two.status != 201 || one.body["id"] == two.body["id"];
+        (!same || !fits_part(&one) || !fits_part(&two)).then(|| format!("{one:?} {two:?}"))
+    }
+
     /// Does one step. What is wrong with the answers, if anything is.
     pub(super) async fn take(&self, step: &Step) -> Option<String> {
         match step {
             Step::Change(change) => self.change(change).await,
+            Step::Part { product, quantity, keyed } => self.order_part(*product, *quantity, *keyed).await,
             Step::CheckOut { cards, keyed, meanwhile } => {
                 let changing = async {
                     let (millis, change) = meanwhile.as_ref()?;
@@ -180,6 +201,13 @@ fn fits_change(change: &Change, answer: &Answer) -> bool {
             Change::UseCode { .. } => refused(answer, &["discount-exhausted"]),
             Change::Add { .. } | Change::DropCode => false,
         }
+}
+
+fn fits_part(answer: &Answer) -> bool {
+    answer.status == 201
+        || refused(answer, &["checkout-under-way", "checkout-given-up", "placement-forgotten"])
+        || answer.status == 422
+            && ["productId", "quantity"].iter().any(|field| answer.body["errors"][0]["field"] == *field)
 }
 
 fn fits_check_out(answer: &Answer) -> bool {

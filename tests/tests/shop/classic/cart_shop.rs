@@ -1,7 +1,11 @@
 //! The cart shop: bare paths, one word each.
 
+use std::future::IntoFuture;
+
+use futures::future::{join, join_all};
+use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Shop, ShopOptions};
+use shop_tests::{Answer, Call, Customer, Shop, ShopOptions};
 
 use super::{
     Strangers, assert_message, charges, check_crowds, check_refused, check_strangers, field, goods::mug, refused, says,
@@ -23,6 +27,11 @@ pub(super) fn rows() -> Vec<Row> {
         post("//product/stock", ANYONE).json(&json!({ "ids": ["{product}"] })),
         // Inventory.
         // Carts.
+        post("//cart", SIGNED_IN).json(&json!({ "productId": "{product}", "quantity": 1 })),
+        get("//cart", SIGNED_IN),
+        patch("//cart/{item}", SIGNED_IN).json(&json!({ "qty": 2 })),
+        delete("//cart/{item}", SIGNED_IN),
+        post("//order", SIGNED_IN),
         // Orders.
         get("//order/{order}", OWNER),
         get("//orders", SIGNED_IN),
@@ -40,6 +49,11 @@ pub(super) fn rows() -> Vec<Row> {
         post("//login", ANYONE).json(&json!({ "email": "owner@example.com", "password": "owner's password" })),
         get("//validate", SIGNED_IN),
     ]
+}
+
+/// All that these clients are told of a body that does not fit.
+fn invalid() -> Value {
+    json!({ "error": "Validation error", "message": null })
 }
 
 #[tokio::test]
@@ -95,6 +109,21 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
         ),
         // Inventory.
         // Carts.
+        refused("owner", "POST", "/cart", json!({ "productId": "{product}" }), 400, invalid()),
+        refused("owner", "POST", "/cart", json!({ "productId": "{product}", "quantity": 0 }), 400, invalid()),
+        refused("owner", "POST", "/cart", json!({ "productId": "{product}", "quantity": -1 }), 400, invalid()),
+        refused("owner", "POST", "/cart", json!({ "productId": "{product}", "quantity": 1.5 }), 400, invalid()),
+        refused("owner", "POST", "/cart", json!({ "productId": "{product}", "quantity": 10_001 }), 400, invalid()),
+        refused("owner", "POST", "/cart", json!({ "productId": "one", "quantity": 1 }), 400, invalid()),
+        refused("owner", "POST", "/cart", json!({ "productId": "{n}", "quantity": 1 }), 400, invalid()),
+        refused("owner", "POST", "/cart", json!({ "productId": "{draft}", "quantity": 1 }), 400, invalid()),
+        refused("owner", "POST", "/cart", json!([]), 400, invalid()),
+        refused("owner", "PATCH", "/cart/{item}", json!({ "qty": -1 }), 400, json!({})),
+        refused("owner", "PATCH", "/cart/{item}", json!({}), 400, json!({ "message": "qty: is missing" })),
+        refused("owner", "PATCH", "/cart/{product}", json!({ "qty": 1 }), 404, json!({ "message": "item not found" })),
+        refused("owner", "DELETE", "/cart/{product}", json!(null), 404, json!({ "message": "item not found" })),
+        refused("owner", "DELETE", "/cart/mug", json!(null), 404, json!({ "message": "resource not found" })),
+        refused("other", "PATCH", "/cart/{item}", json!({ "qty": 10_001 }), 400, json!({})),
         // Orders.
         refused("owner", "PATCH", "/order/{order}", json!({ "status": "lost" }), 400, field("status")),
         refused("owner", "PATCH", "/order/{order}", json!({}), 400, field("status")),
@@ -200,9 +229,9 @@ async fn a_purchase_from_start_to_end() {
     assert_eq!(cart["items"], json!([{ "productId": mug, "quantity": 1 }]));
     let path = format!("/cart/{mug}");
     let update =
-        shop.request(reqwest::Method::PATCH, &path).json(&json!({ "qty": 2 })).bearer(&token).await.expect(200);
+        shop.request(Method::PATCH, &path).json(&json!({ "qty": 2 })).bearer(&token).await.expect(200);
     assert_eq!(update, json!({ "message": "Cart updated successfully" }));
-    let placed = shop.request(reqwest::Method::POST, "/order").bearer(&token).await.expect(200);
+    let placed = shop.request(Method::POST, "/order").bearer(&token).await.expect(200);
     assert_eq!((&placed["customerId"], &placed["status"]), (&registered["user"]["id"], &json!("pending")));
     let order = placed["orderId"].as_i64().unwrap();
     shop.wait_for(order, "reserved").await;
@@ -237,7 +266,7 @@ async fn an_order_is_brought_on_its_way_by_an_admin_and_called_off_by_its_custom
     let order = shop.place(&ann, mug, 1, Some("tok_visa")).await;
     shop.wait_for(order, "paid").await;
     let path = format!("/order/{order}");
-    let set = |status: &str| shop.request(reqwest::Method::PATCH, &path).json(&json!({ "status": status }));
+    let set = |status: &str| shop.request(Method::PATCH, &path).json(&json!({ "status": status }));
     for status in ["SHIPPED", "shipped", "completed"] {
         let done = set(status).by(shop.admin().await).await.expect(200);
         assert_eq!(done, json!({ "message": "Order status updated successfully" }));
@@ -249,5 +278,120 @@ async fn an_order_is_brought_on_its_way_by_an_admin_and_called_off_by_its_custom
     assert_eq!(shop.get("/api/v1/orders").by(&ann).await.expect(200)["items"], json!([]));
     assert_eq!(shop.find_order(order).await["status"], "delivered");
     shop.settle().await;
+    shop.audit();
+}
+
+fn add<'a>(shop: &'a Shop, by: &'a Customer, product: i64, quantity: u32) -> Call<'a> {
+    shop.post("/cart", &json!({ "productId": product, "quantity": quantity })).by(by)
+}
+
+fn order<'a>(shop: &'a Shop, by: &'a Customer) -> Call<'a> {
+    shop.request(Method::POST, "/order").by(by)
+}
+
+fn orders(shop: &Shop) -> Value {
+    shop.value("orders", "SELECT count(*) FROM orders")
+}
+
+#[tokio::test]
+async fn a_cart_is_filled_changed_and_ordered_in_these_words() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let (mug, cup) = (shop.product(2.5, 10).await, shop.product(4.0, 10).await);
+    let empty = shop.get("/cart").by(&ann).await.expect(200);
+    assert_eq!(empty, json!({ "cartId": null, "customerId": ann.id, "items": [] }));
+    add(&shop, &ann, mug, 2).await.expect(200);
+    let cart = add(&shop, &ann, cup, 1).await.expect(200);
+    let line = |product: i64, quantity: u32| json!({ "productId": product, "quantity": quantity });
+    let id = cart["cartId"].as_i64().unwrap();
+    let shown = |items: Value| json!({ "cartId": id, "customerId": ann.id, "items": items });
+    assert_eq!(cart, shown(json!([line(mug, 2), line(cup, 1)])));
+    assert_eq!(shop.get("/cart/").by(&ann).await.expect(200), cart);
+
+    let call = shop.request(Method::PATCH, format!("/cart/{mug}")).json(&json!({ "qty": 3 }));
+    assert_eq!(call.by(&ann).await.expect(200), json!({ "message": "Cart updated successfully" }));
+    let call = shop.delete(format!("/cart/{cup}")).by(&ann);
+    assert_eq!(call.clone().await.expect(200), json!({ "message": "Cart item deleted successfully" }));
+    assert_message(&call.await, 404, "item not found", "it is not there any more");
+    assert_eq!(shop.get("/cart").by(&ann).await.expect(200), shown(json!([line(mug, 3)])));
+    assert_eq!(shop.get("/api/v1/carts/me").by(&ann).await.expect(200)["id"], id, "it is the one cart");
+
+    let placed = order(&shop, &ann).await.expect(200);
+    let number = placed["orderId"].as_i64().unwrap();
+    let item = json!({ "productId": mug, "quantity": 3, "name": "Mug", "price": 2.5 });
+    let total = shop.find_order(number).await["total"].clone();
+    let view = json!({ "orderId": number, "customerId": ann.id, "items": [item], "status": "pending", "total": total });
+    assert_eq!(placed, view);
+    let nothing = order(&shop, &ann).await;
+    assert_message(&nothing, 400, "there is nothing in the cart", "it has become an order");
+    assert_eq!(nothing.body, json!({ "message": "there is nothing in the cart" }));
+    shop.wait_for(number, "reserved").await;
+    shop.settle().await;
+    assert_eq!(orders(&shop), 1);
+    shop.audit();
+}
+
+#[tokio::test]
+async fn what_is_put_into_a_cart_at_once_is_in_it_and_what_comes_again_is_in_it_once() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let (mug, cup) = (shop.product(2.5, 10).await, shop.product(4.0, 10).await);
+    let many = (0..10).map(|n| add(&shop, &ann, if n % 2 == 0 { mug } else { cup }, 1).into_future());
+    let same = (0..5).map(|_| add(&shop, &ann, mug, 3).key("k").into_future());
+    let (many, same) = join(join_all(many), join_all(same)).await;
+    for answer in many.iter().chain(&same) {
+        assert!(answer.status == 200 || answer.status == 503, "{}", answer.text);
+    }
+    let of = |answers: &[Answer]| u32::try_from(answers.iter().filter(|answer| answer.status == 200).count()).unwrap();
+    assert!(of(&many) == 10 && of(&same) > 0);
+    assert_eq!(add(&shop, &ann, mug, 3).key("k").await.header("idempotent-replayed"), Some("true"));
+    let reused = add(&shop, &ann, mug, 4).key("k").await;
+    assert_message(&reused, 422, "this Idempotency-Key was used with another request", "another body");
+    let mut lines: Vec<_> = shop.get("/cart").by(&ann).await.expect(200)["items"].as_array().unwrap().clone();
+    lines.sort_by_key(|line| line["productId"].as_i64());
+    let wanted = [json!({ "productId": mug, "quantity": 8 }), json!({ "productId": cup, "quantity": 5 })];
+    assert_eq!(lines, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cart_that_is_ordered_many_times_at_once_is_one_order() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(2.5, 100).await;
+    for keyed in [false, true] {
+        add(&shop, &ann, mug, 2).await.expect(200);
+        let before = orders(&shop).as_i64().unwrap();
+        let submit = || if keyed { order(&shop, &ann).key("k") } else { order(&shop, &ann) };
+        let answers = join_all((0..10).map(|_| submit().into_future())).await;
+        for answer in &answers {
+            let late = !keyed && answer.status == 400 && answer.body["message"] == "there is nothing in the cart";
+            assert!(answer.status == 200 || answer.status == 503 || late, "{}", answer.text);
+        }
+        let placed = answers.iter().filter(|answer| answer.status == 200);
+        let mut placed: Vec<_> = placed.map(|answer| answer.body["orderId"].as_i64()).collect();
+        placed.dedup();
+        assert_eq!((placed.len(), orders(&shop)), (1, json!(before + 1)));
+        if keyed {
+            let again = submit().await;
+            assert_eq!(again.header("idempotent-replayed"), Some("true"));
+            assert_eq!(again.expect(200)["orderId"].as_i64(), placed[0]);
+        }
+    }
+    shop.settle().await;
+    shop.audit();
+}
+
+#[tokio::test]
+async fn a_cart_with_something_that_is_not_sold_any_more_is_not_ordered() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let ann = shop.customer("ann").await;
+    let mug = shop.product(2.5, 100).await;
+    let cart = add(&shop, &ann, mug, 2).await.expect(200);
+    shop.delete(format!("/api/v1/products/{mug}")).by(shop.admin().await).await;
+    let refused = order(&shop, &ann).await;
+    assert_eq!((refused.status.as_u16(), refused.body["message"].is_string()), (400, true), "{}", refused.text);
+    assert_eq!(shop.get("/cart").by(&ann).await.expect(200), cart, "it is as it was");
+    shop.settle().await;
+    assert_eq!(orders(&shop), 0);
     shop.audit();
 }

@@ -24,6 +24,9 @@ pub(super) fn rows() -> Vec<Row> {
         post("//categories", ADMIN.map(created)).json(&json!({ "name": "c", "slug": "c{n}" })),
         // Inventory.
         // Carts.
+        get("//carts/me", SIGNED_IN),
+        post("//carts/me/items", SIGNED_IN).json(&json!({ "productId": "{product}", "quantity": 1 })),
+        get("//carts/{owner}", OWNER),
         // Orders.
         post("//orders/me", SIGNED_IN.map(created)).json(&json!({ "productId": "{item}" })),
         get("//orders/me", SIGNED_IN),
@@ -60,6 +63,14 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
+fn missing(field: &str) -> Value {
+    json!({ "message": format!("{field}: is missing"), "errors": [{ "field": field, "message": "is missing" }] })
+}
+
+fn no_product() -> Value {
+    json!({ "message": "productId: there is no such product" })
+}
+
 #[tokio::test]
 async fn everybody_may_do_what_the_table_says_and_nothing_else() {
     roles::check(rows()).await;
@@ -94,6 +105,22 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
         refused("seller", "POST", "/categories", json!({ "name": "c" }), 403, says("only admins may do this")),
         // Inventory.
         // Carts.
+        refused("owner", "POST", "/carts/me/items", json!({ "productId": "{product}" }), 400, missing("quantity")),
+        refused("owner", "POST", "/carts/me/items", json!({ "quantity": 1 }), 400, missing("productId")),
+        refused("owner", "POST", "/carts/me/items", json!({ "productId": "{product}", "quantity": 0 }), 400, json!({})),
+        refused("owner", "POST", "/carts/me/items", json!({ "productId": "{n}", "quantity": 1 }), 400, no_product()),
+        refused(
+            "owner",
+            "POST",
+            "/carts/me/items",
+            json!({ "productId": "{draft}", "quantity": 1 }),
+            400,
+            no_product(),
+        ),
+        refused("other", "GET", "/carts/{owner}", json!(null), 404, json!({ "message": "cart not found" })),
+        refused("admin", "GET", "/carts/{n}", json!(null), 404, json!({ "message": "cart not found" })),
+        refused("admin", "GET", "/carts/-1", json!(null), 404, json!({ "message": "cart not found" })),
+        refused("admin", "GET", "/carts/anns", json!(null), 404, json!({ "message": "resource not found" })),
         // Orders.
         refused("owner", "POST", "/orders/me", json!({}), 400, field("productId")),
         refused("owner", "POST", "/orders/me", json!({ "productId": "{product}" }), 400, field("productId")),
@@ -283,4 +310,30 @@ async fn what_is_in_the_cart_once_is_ordered_once_however_many_ask_for_it() {
     assert_eq!(shop.stock(mug).await["available"], 8);
     shop.settle().await;
     shop.audit();
+}
+
+#[tokio::test]
+async fn a_cart_has_an_id_an_owner_items_and_a_total() {
+    let shop = Shop::start(ShopOptions::default()).await;
+    let (ann, bob) = (shop.customer("ann").await, shop.customer("bob").await);
+    let mug = shop.product(2.5, 10).await;
+    let of = |cart: &Value| json!([cart["cartId"], cart["userId"], cart["items"], cart["total"]]);
+    let empty = shop.get("/carts/me").by(&ann).await.expect(200);
+    assert_eq!(of(&empty), json!([null, ann.id, [], 0.0]));
+    let body = json!({ "productId": mug, "quantity": 3 });
+    let add = || shop.post("/carts/me/items", &body).by(&ann).key("k");
+    let added = add().await.expect(200);
+    let line = json!({ "productId": mug, "available": true, "name": "Mug", "sku": null, "unitPrice": 2.5, "quantity": 3,
+        "subtotal": 7.5 });
+    assert_eq!(of(&added), json!([added["id"], ann.id, [line], 7.5]));
+    assert!(added["cartId"].is_i64());
+    assert_eq!(add().await.expect(200), added, "the same request adds nothing");
+    assert_eq!(shop.get("/carts/me/").by(&ann).await.expect(200), added);
+    let path = format!("/carts/{}", ann.id);
+    assert_eq!(shop.get(path.as_str()).by(&ann).await.expect(200), added);
+    assert_message(&shop.get(path.as_str()).by(&bob).await, 404, "cart not found", "somebody else's");
+    let mut told = shop.get(path.as_str()).by(shop.admin().await).await.expect(200);
+    assert_eq!(told["user"], json!({ "name": "ann", "email": ann.email }), "admins are told whose it is");
+    told.as_object_mut().unwrap().remove("user");
+    assert_eq!(told, added);
 }

@@ -1,6 +1,7 @@
 //! Carts that become orders, killed on the way.
 
 use super::*;
+use crate::cart_parts::{key, try_part};
 
 /// What a customer does until the cart has become an order; the keys make it safe to do any of it again.
 async fn buy_by_cart(world: &World, round: usize) {
@@ -94,4 +95,122 @@ async fn a_cart_whose_order_fails_comes_back_after_a_kill_at_every_call() {
         assert_eq!(shop.value("carts", "SELECT uses FROM discounts"), 0);
     };
     at_every_call("a declined cart", &world, 1, async |_| (), act, check).await;
+}
+
+/// Asks for a part of ann's cart, again and again, until it has an answer that repeating would not change.
+async fn persist_part(world: &World, key: &str, quantity: i64) -> Value {
+    for _ in 0..20 {
+        match try_part(&world.shop, &world.ann, key, world.mug, Some(quantity)).await {
+            Some(answer) if !answer.status.is_server_error() => return answer.expect(201),
+            _ => world.shop.settle_over_time().await,
+        }
+    }
+    panic!("no answer after 20 attempts");
+}
+
+/// Pieces in all carts.
+fn kept(shop: &Shop) -> i64 {
+    let pieces = "SELECT COALESCE(sum(json_extract(value, '$.quantity')), 0) FROM carts, json_each(lines)";
+    shop.value("carts", pieces).as_i64().unwrap()
+}
+
+fn ordered(shop: &Shop) -> i64 {
+    shop.value("orders", "SELECT count(*) FROM orders").as_i64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_a_cart_survives_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = World::new(None).await;
+    let shop = &world.shop;
+    let act = async |round: usize, (): &()| {
+        let items = json!({ "productId": world.mug, "quantity": 3 });
+        world.persist(shop.post("/api/v1/carts/me/items", &items).by(&world.ann).key(&format!("add {round}"))).await;
+        let order = persist_part(&world, &key(round.try_into().unwrap()), 2).await["id"].as_i64().unwrap();
+        shop.settle_over_time().await;
+        assert_eq!(world.status(order), "reserved");
+    };
+    let check = |rounds: usize, (): &()| {
+        let rounds = i64::try_from(rounds).unwrap();
+        assert_eq!((ordered(shop), kept(shop)), (rounds, rounds), "two are ordered, one is left");
+    };
+    at_every_call("order a part", &world, 1, async |_| (), act, check).await;
+}
+
+/// Orders are gone after the first attempt: the part is in the cart again, or it is an order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_nobody_asks_for_again_ends_by_itself_after_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = World::new(None).await;
+    let shop = &world.shop;
+    let prepare = async |_| {
+        shop.delete("/api/v1/carts/me").by(&world.ann).await.expect(200);
+        let items = json!({ "productId": world.mug, "quantity": 3 });
+        shop.post("/api/v1/carts/me/items", &items).by(&world.ann).await.expect(200);
+        shop.settle_over_time().await;
+        ordered(shop)
+    };
+    let act = async |round: usize, _: &i64| {
+        let name = key(round.try_into().unwrap());
+        if let Some(answer) = try_part(shop, &world.ann, &name, world.mug, Some(2)).await {
+            assert!(answer.status == 201 || answer.status.is_server_error(), "{}", answer.text);
+        }
+        shop.settle_over_time().await;
+    };
+    let check = |_, before: &i64| {
+        let end = (ordered(shop) - before, kept(shop));
+        assert!([(0, 3), (1, 1)].contains(&end), "{end:?}: ordered, and kept");
+    };
+    at_every_call("order a part and leave", &world, 1, prepare, act, check).await;
+}
+
+/// Orders refuse, because the product is not sold any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_is_refused_comes_back_after_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = World::new(None).await;
+    let shop = &world.shop;
+    let prepare = async |_| {
+        shop.delete("/api/v1/carts/me").by(&world.ann).await.expect(200);
+        let cup = shop.product(1.0, 5).await;
+        for (product, quantity) in [(cup, 3), (world.mug, 1)] {
+            let items = json!({ "productId": product, "quantity": quantity });
+            shop.post("/api/v1/carts/me/items", &items).by(&world.ann).await.expect(200);
+        }
+        shop.delete(format!("/api/v1/products/{cup}")).by(shop.admin().await).await.expect(204);
+        shop.settle_over_time().await;
+        cup
+    };
+    let act = async |round: usize, cup: &i64| {
+        let name = key(round.try_into().unwrap());
+        if let Some(answer) = try_part(shop, &world.ann, &name, *cup, Some(2)).await {
+            assert!(answer.status == 422 || answer.status.is_server_error(), "{}", answer.text);
+        }
+        shop.settle_over_time().await;
+        let again = try_part(shop, &world.ann, &name, *cup, Some(2)).await.unwrap();
+        assert_eq!(again.status, 422, "{}", again.text);
+    };
+    let check = |_, _: &i64| assert_eq!((ordered(shop), kept(shop)), (0, 4));
+    at_every_call("a part that is refused", &world, 1, prepare, act, check).await;
+}
+
+/// The order of a part fails, because the card is declined.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_whose_order_fails_comes_back_after_a_kill_at_every_call() {
+    needs_bench!("it kills instances");
+    let world = World::new(None).await;
+    let shop = &world.shop;
+    let items = json!({ "productId": world.mug, "quantity": 3 });
+    shop.post("/api/v1/carts/me/items", &items).by(&world.ann).await.expect(200);
+    let act = async |round: usize, (): &()| {
+        let order = persist_part(&world, &key(round.try_into().unwrap()), 2).await["id"].as_i64().unwrap();
+        shop.settle_over_time().await;
+        world.persist(shop.pay(&world.ann, order, "tok_declined").key(&format!("pay {round}"))).await;
+        shop.settle_over_time().await;
+        assert_eq!(world.status(order), "failed");
+    };
+    let check = |rounds: usize, (): &()| {
+        assert_eq!((ordered(shop), kept(shop)), (i64::try_from(rounds).unwrap(), 3), "neither less nor more");
+    };
+    at_every_call("a part whose order fails", &world, 1, async |_| (), act, check).await;
 }

@@ -20,10 +20,11 @@ use web::{
 
 use super::visitor::{Asking, token};
 use crate::{
-    cart::MOST_PIECES,
+    cart::{Cart, MOST_PIECES},
     carts::{self, CartView, Opened, Visitor},
     checkout::Details,
     checkouts, merging,
+    offers::Offers,
 };
 
 pub(super) fn routes() -> Router {
@@ -49,6 +50,11 @@ fn shown(view: &CartView, answer: Answer) -> Response {
 
 fn fresh(status: StatusCode, view: &CartView) -> Result<Response> {
     Ok(shown(view, Answer::new(status, view)?))
+}
+
+/// A cart that has just been changed.
+async fn changed(cart: Cart) -> Result<Response> {
+    fresh(StatusCode::OK, &carts::view(cart, Offers::default()).await?)
 }
 
 /// 201 with a new cart and its token, for somebody who is not signed in; a user's own cart otherwise.
@@ -109,7 +115,7 @@ async fn show(asking: Asking, Query(query): Query<Show>) -> Result<Response> {
     fresh(StatusCode::OK, &carts::show(&asking.visitor, estimate, ship_to.as_ref()).await?)
 }
 
-/// A user's cart, for the user and for admins.
+/// A user's cart, for the user and for admins, who are told who that is.
 #[utoipa::path(
     get,
     path = "/api/v1/carts/{userId}",
@@ -127,15 +133,15 @@ async fn of_user(caller: Caller, Path(user_id): Path<i64>) -> Result<Response> {
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewCartItem)]
-struct Add {
+pub(in crate::api) struct Add {
     /// The product.
     #[garde(skip)]
     #[schema(value_type = ProductId)]
-    product_id: i64,
+    pub(in crate::api) product_id: i64,
     /// So many more pieces.
     #[garde(range(min = 1, max = MOST_PIECES))]
     #[schema(minimum = 1, maximum = 10_000, example = 2)]
-    quantity: u32,
+    pub(in crate::api) quantity: u32,
 }
 
 /// So many more of a product: the cart as it is then.
@@ -147,6 +153,7 @@ struct Add {
     request_body = Add,
     responses(
         (status = 200, body = CartView),
+        (status = 403, description = "The account is suspended."),
         (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
     ),
     security(("bearer" = []), ("cartToken" = []))
@@ -155,7 +162,9 @@ async fn add(asking: Asking, Submitted { body, once }: Submitted<Add>) -> Result
     let Asking { caller, visitor, expected } = asking;
     let once = visitor.claim(once);
     let product_id = ProductId(body.product_id);
-    let (answer, cart) = carts::add(&visitor, caller.as_ref(), &once, expected, product_id, body.quantity).await?;
+    let (answer, cart, offers) =
+        carts::add(&visitor, caller.as_ref(), &once, expected, product_id, body.quantity).await?;
+    let cart = carts::view(cart, offers).await?;
     let answer = answer.with_body(&cart)?;
     Ok(shown(&cart, answer))
 }
@@ -178,13 +187,13 @@ struct Set {
     request_body = Set,
     responses(
         (status = 200, body = CartView),
+        (status = 403, description = "The account is suspended."),
         (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
     ),
     security(("bearer" = []), ("cartToken" = []))
 )]
 async fn set(asking: Asking, Path(product_id): Path<i64>, Json(body): Json<Set>) -> Result<Response> {
-    let cart = carts::set(&asking.visitor, asking.expected, ProductId(product_id), body.quantity).await?;
-    fresh(StatusCode::OK, &cart)
+    changed(carts::set(&asking.visitor, asking.expected, ProductId(product_id), body.quantity).await?).await
 }
 
 /// The cart without a product that was in it.
@@ -195,12 +204,13 @@ async fn set(asking: Asking, Path(product_id): Path<i64>, Json(body): Json<Set>)
     params(("productId" = ProductId, Path), IfMatch),
     responses(
         (status = 200, body = CartView),
+        (status = 403, description = "The account is suspended."),
         (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
     ),
     security(("bearer" = []), ("cartToken" = []))
 )]
 async fn remove(asking: Asking, Path(product_id): Path<i64>) -> Result<Response> {
-    fresh(StatusCode::OK, &carts::set(&asking.visitor, asking.expected, ProductId(product_id), 0).await?)
+    changed(carts::set(&asking.visitor, asking.expected, ProductId(product_id), 0).await?).await
 }
 
 /// The cart with nothing in it.
@@ -211,12 +221,13 @@ async fn remove(asking: Asking, Path(product_id): Path<i64>) -> Result<Response>
     params(IfMatch),
     responses(
         (status = 200, body = CartView),
+        (status = 403, description = "The account is suspended."),
         (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
     ),
     security(("bearer" = []), ("cartToken" = []))
 )]
 async fn empty(asking: Asking) -> Result<Response> {
-    fresh(StatusCode::OK, &carts::empty(&asking.visitor, asking.expected).await?)
+    changed(carts::empty(&asking.visitor, asking.expected).await?).await
 }
 
 #[derive(Deserialize, Validate, ToSchema)]
@@ -237,12 +248,13 @@ struct SetDiscount {
     request_body = SetDiscount,
     responses(
         (status = 200, body = CartView),
+        (status = 403, description = "The account is suspended."),
         (status = 409, description = "`discount-unknown`: nobody can use the code now; also `discount-inactive`, `discount-not-started`, `discount-expired`, `discount-exhausted`, `checkout-under-way`.")
     ),
     security(("bearer" = []), ("cartToken" = []))
 )]
 async fn set_discount(asking: Asking, Json(body): Json<SetDiscount>) -> Result<Response> {
-    fresh(StatusCode::OK, &carts::set_discount(&asking.visitor, asking.expected, Some(&body.code)).await?)
+    changed(carts::set_discount(&asking.visitor, asking.expected, Some(&body.code)).await?).await
 }
 
 /// The cart without a code.
@@ -253,12 +265,13 @@ async fn set_discount(asking: Asking, Json(body): Json<SetDiscount>) -> Result<R
     params(IfMatch),
     responses(
         (status = 200, body = CartView),
+        (status = 403, description = "The account is suspended."),
         (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
     ),
     security(("bearer" = []), ("cartToken" = []))
 )]
 async fn remove_discount(asking: Asking) -> Result<Response> {
-    fresh(StatusCode::OK, &carts::set_discount(&asking.visitor, asking.expected, None).await?)
+    changed(carts::set_discount(&asking.visitor, asking.expected, None).await?).await
 }
 
 #[derive(Deserialize, Validate, ToSchema)]
@@ -284,6 +297,7 @@ struct Merge {
     responses(
         (status = 404, description = "No cart has the token, or it went into somebody else's."),
         (status = 200, body = CartView),
+        (status = 403, description = "The account is suspended."),
         (status = 409, description = "`checkout-under-way`: the cart is being ordered right now.")
     ),
     security(("bearer" = []))
@@ -338,6 +352,7 @@ struct CheckOut {
     request_body(content = Option<CheckOut>, description = "What the order needs beside the cart; nothing, when it is left out."),
     responses(
         (status = 201, body = ref("#/components/schemas/Order"), content_type = "application/json", description = "The order."),
+        (status = 403, description = "The account is suspended."),
         (status = 409, description = "`cart-empty`: there is nothing in the cart; or the order is refused, as `POST /orders` does, or `checkout-under-way` with other details.")
     ),
     security(("bearer" = []))
