@@ -228,8 +228,7 @@ async fn a_purchase_from_start_to_end() {
     let cart = shop.post("/cart", &json!({ "productId": mug, "quantity": 1 })).bearer(&token).await.expect(200);
     assert_eq!(cart["items"], json!([{ "productId": mug, "quantity": 1 }]));
     let path = format!("/cart/{mug}");
-    let update =
-        shop.request(Method::PATCH, &path).json(&json!({ "qty": 2 })).bearer(&token).await.expect(200);
+    let update = shop.request(Method::PATCH, &path).json(&json!({ "qty": 2 })).bearer(&token).await.expect(200);
     assert_eq!(update, json!({ "message": "Cart updated successfully" }));
     let placed = shop.request(Method::POST, "/order").bearer(&token).await.expect(200);
     assert_eq!((&placed["customerId"], &placed["status"]), (&registered["user"]["id"], &json!("pending")));
