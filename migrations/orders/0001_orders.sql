@@ -90,13 +90,15 @@ CREATE TABLE erasures (
 
 CREATE INDEX erasures_due ON erasures (due_at);
 
--- Accounts, as they say themselves what they are. Of one that is gone, only that.
--- status: `active`, `suspended` or `gone`. charge_at_once: whether what it orders is charged without being asked.
+-- Accounts, as they say themselves what they are. said_at: when they said it.
+-- status: active, suspended, or gone: then nothing is left but the id, so that no late news makes the user known again.
+-- charge_at_once: whether what the user orders is charged without being asked.
 CREATE TABLE users (
   id              BIGINT  PRIMARY KEY,
   name            TEXT    NOT NULL,
   email           TEXT    NOT NULL,
   role            TEXT    NOT NULL,
   status          TEXT    NOT NULL,
-  charge_at_once  BOOLEAN NOT NULL
+  charge_at_once  BOOLEAN NOT NULL,
+  said_at         BIGINT  NOT NULL
 );

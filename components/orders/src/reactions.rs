@@ -48,10 +48,10 @@ pub(crate) async fn react(transaction: &Transaction, event: &Envelope) -> Result
         return note(transaction, order_id, PaymentAuthorized::TYPE, &what, Timestamp::now()).await;
     }
     if let Some(created) = event.read::<UserCreated>() {
-        return users::created(transaction, &created?).await;
+        return users::created(transaction, &created?, event.occurred_at).await;
     }
     if let Some(updated) = event.read::<UserUpdated>() {
-        return users::updated(transaction, &updated?).await;
+        return users::updated(transaction, &updated?, event.occurred_at).await;
     }
     if let Some(deleted) = event.read::<UserDeleted>() {
         let UserDeleted { id } = deleted?;

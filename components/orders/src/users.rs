@@ -1,7 +1,7 @@
 //! What orders know of accounts without asking: kept from what accounts announce.
 
 use model::{
-    UserId,
+    Timestamp, UserId,
     event::{UserCreated, UserUpdated},
 };
 use store::Transaction;
@@ -9,37 +9,31 @@ use web::{Error, Result};
 
 use crate::{
     DATABASE,
-    repository::users::{self, User},
+    repository::users::{self, Said},
 };
 
-const ACTIVE: &str = "active";
-const GONE: &str = "gone";
-
-pub(crate) async fn created(transaction: &Transaction, event: &UserCreated) -> Result<()> {
-    let UserCreated { id, name, email, role, account_status, charge_at_once, .. } = event;
-    let user =
-        User { id: *id, name, email, role: role.as_str(), status: account_status, charge_at_once: *charge_at_once };
-    users::put(transaction, &user).await
+pub(crate) async fn created(transaction: &Transaction, event: &UserCreated, said_at: Timestamp) -> Result<()> {
+    let UserCreated { id, name, email, role, account_status: status, charge_at_once, .. } = event;
+    let (id, role, charge_at_once) = (*id, role.as_str(), *charge_at_once);
+    users::know(transaction, &Said { id, name, email, role, status, charge_at_once, said_at }).await
 }
 
-pub(crate) async fn updated(transaction: &Transaction, event: &UserUpdated) -> Result<()> {
-    let UserUpdated { id, name, email, role, account_status, charge_at_once, .. } = event;
-    let user =
-        User { id: *id, name, email, role: role.as_str(), status: account_status, charge_at_once: *charge_at_once };
-    users::put(transaction, &user).await
+pub(crate) async fn updated(transaction: &Transaction, event: &UserUpdated, said_at: Timestamp) -> Result<()> {
+    let UserUpdated { id, name, email, role, account_status: status, charge_at_once, .. } = event;
+    let (id, role, charge_at_once) = (*id, role.as_str(), *charge_at_once);
+    users::know(transaction, &Said { id, name, email, role, status, charge_at_once, said_at }).await
 }
 
 /// Of an account that is gone nothing is known but that: its access tokens are good for a while.
 pub(crate) async fn deleted(transaction: &Transaction, id: UserId) -> Result<()> {
-    let user = User { id, name: "", email: "", role: "", status: GONE, charge_at_once: false };
-    users::put(transaction, &user).await
+    users::forget(transaction, id, Timestamp::now()).await
 }
 
 /// 403 for a customer who may not order. Of an account whose news has not come yet nothing is known: it may.
 pub(crate) fn must_be_active(status: Option<&str>) -> Result<()> {
     match status {
-        None | Some(ACTIVE) => Ok(()),
-        Some(GONE) => Err(Error::Forbidden("the account is gone")),
+        None | Some("active") => Ok(()),
+        Some("gone") => Err(Error::Forbidden("the account is gone")),
         Some(_) => Err(Error::Forbidden("the account is suspended")),
     }
 }

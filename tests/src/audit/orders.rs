@@ -8,10 +8,12 @@ use super::{Findings, int, pieces, text};
 use crate::Shop;
 
 /// What may follow what.
-const FOLLOW: [(&str, &str); 10] = [
+const FOLLOW: [(&str, &str); 11] = [
     ("pending", "reserved"),
     ("pending", "failed"),
     ("pending", "cancelled"),
+    // Changed by its customer.
+    ("reserved", "pending"),
     ("reserved", "paid"),
     ("reserved", "failed"),
     ("reserved", "cancelled"),

@@ -185,7 +185,7 @@ async fn what_is_not_as_it_must_be_is_refused_and_changes_nothing() {
             says("the order is paid"),
         ),
         refused("owner", "GET", "/api/orders/{n}", Value::Null, 404, says("order not found")),
-        refused("owner", "GET", "/api/orders/first", Value::Null, 400, json!({})),
+        refused("owner", "GET", "/api/orders/first", Value::Null, 404, json!({})),
         refused("owner", "POST", "/api/orders/{n}/cancel", Value::Null, 404, says("order not found")),
         // Payments.
         refused(

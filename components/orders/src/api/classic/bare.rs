@@ -34,7 +34,7 @@ pub(super) fn routes() -> Router {
     path = "/order/{id}",
     operation_id = "classicGetOwnOrder",
     params(("id" = OrderId, Path)),
-    responses((status = 200, body = ClassicOrder)),
+    responses((status = 200, body = ClassicOrder), (status = 403, description = "Invalid token.")),
     security(("bearer" = []))
 )]
 async fn get_order(caller: Caller, Path(id): Path<i64>) -> Result<Json<ClassicOrder>> {
@@ -47,7 +47,7 @@ async fn get_order(caller: Caller, Path(id): Path<i64>) -> Result<Json<ClassicOr
     path = "/orders",
     operation_id = "classicListOwnOrders",
     params(Slice),
-    responses((status = 200, body = [ClassicOrder])),
+    responses((status = 200, body = [ClassicOrder]), (status = 403, description = "Invalid token.")),
     security(("bearer" = []))
 )]
 async fn list_orders(caller: Caller, Query(slice): Query<Slice>) -> Result<Json<Vec<ClassicOrder>>> {
@@ -61,7 +61,11 @@ async fn list_orders(caller: Caller, Query(slice): Query<Slice>) -> Result<Json<
     operation_id = "classicUpdateOrder",
     params(("id" = OrderId, Path)),
     request_body = SetStatus,
-    responses((status = 200, body = Done), (status = 409, description = "Not from its present state.")),
+    responses(
+        (status = 200, body = Done),
+        (status = 403, description = "Invalid token, or only admins may do this."),
+        (status = 409, description = "Not from its present state.")
+    ),
     security(("bearer" = []))
 )]
 async fn update(caller: Caller, Path(id): Path<i64>, Json(body): Json<SetStatus>) -> Result<Json<Done>> {
@@ -82,7 +86,7 @@ async fn update(caller: Caller, Path(id): Path<i64>, Json(body): Json<SetStatus>
     path = "/order/{id}",
     operation_id = "classicDeleteOrder",
     params(("id" = OrderId, Path)),
-    responses((status = 200, body = Done)),
+    responses((status = 200, body = Done), (status = 403, description = "Invalid token.")),
     security(("bearer" = []))
 )]
 async fn delete(caller: Caller, Path(id): Path<i64>) -> Result<Json<Done>> {
