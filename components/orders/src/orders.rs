@@ -277,7 +277,7 @@ pub(crate) async fn cancel_for(id: OrderId, reason: &str) -> Result<Summary> {
 }
 
 /// Announces that an order has been called off.
-pub(crate) async fn announce_cancelled(transaction: &Transaction, order: &Order) -> Result<()> {
+async fn announce_cancelled(transaction: &Transaction, order: &Order) -> Result<()> {
     announce_end(transaction, order, &cancelled(order)).await
 }
 
@@ -311,7 +311,8 @@ pub(crate) async fn unchanged(
     }
 }
 
-fn cancelled(order: &Order) -> OrderCancelled {
+/// The news that an order has been called off.
+pub(crate) fn cancelled(order: &Order) -> OrderCancelled {
     OrderCancelled {
         order_id: order.id,
         number: order.number(),

@@ -5,8 +5,9 @@ use events::Envelope;
 use model::{
     OrderId, OrderStatus, Timestamp,
     event::{
-        Event, InventoryRejected, InventoryReserved, OrderFailed, OrderPaid, OrderReserved, PaymentAuthorized,
-        PaymentFailed, PaymentRefunded, PaymentSucceeded, RefundFailed, UserCreated, UserDeleted, UserUpdated,
+        Event, InventoryRejected, InventoryReserved, OrderCancelled, OrderFailed, OrderPaid, OrderReserved,
+        PaymentAuthorized, PaymentFailed, PaymentRefunded, PaymentSucceeded, RefundFailed, UserCreated, UserDeleted,
+        UserUpdated,
     },
 };
 use store::Transaction;
@@ -15,7 +16,7 @@ use web::Result;
 use crate::{
     erasures,
     order::Step,
-    orders::{announce, announce_cancelled, announce_end},
+    orders::{announce, announce_end, cancelled},
     refunds,
     repository::{self, Order},
     users,
@@ -79,15 +80,14 @@ async fn inventory_reserved(transaction: &Transaction, reserved: &InventoryReser
 pub(crate) async fn payment_succeeded(transaction: &Transaction, succeeded: &PaymentSucceeded) -> Result<()> {
     let now = Timestamp::now();
     let PaymentSucceeded { order_id, payment_id, amount, .. } = *succeeded;
-    match repository::advance(transaction, order_id, Step::Pay, None, now).await? {
-        Some(order) if order.total == amount => {
+    match repository::pay(transaction, order_id, amount, now).await? {
+        Some(order) => {
             let Order { user_id, total, currency, .. } = order;
             let event = OrderPaid { order_id, number: order.number(), user_id, payment_id, total, currency };
             announce(transaction, &order, &event).await
         }
-        Some(_) => paid_while_changed(transaction, order_id, now).await,
         None => match repository::find_in(transaction, order_id).await?.map(|order| order.status) {
-            Some(OrderStatus::Pending) => paid_while_changed(transaction, order_id, now).await,
+            Some(OrderStatus::Pending | OrderStatus::Reserved) => paid_while_changed(transaction, order_id, now).await,
             // Cancelled while the card was being charged: payments gives the money back when it hears of that.
             Some(OrderStatus::Cancelled | OrderStatus::Failed) => {
                 note(transaction, order_id, PaymentSucceeded::TYPE, "the money goes back", now).await
@@ -101,7 +101,7 @@ pub(crate) async fn payment_succeeded(transaction: &Transaction, succeeded: &Pay
 async fn paid_while_changed(transaction: &Transaction, id: OrderId, now: Timestamp) -> Result<()> {
     let reason = "it was changed while it was being paid";
     match repository::advance(transaction, id, Step::Cancel, Some(reason), now).await? {
-        Some(order) => announce_cancelled(transaction, &order).await,
+        Some(order) => announce_end(transaction, &order, &OrderCancelled { paid: true, ..cancelled(&order) }).await,
         None => Ok(()),
     }
 }

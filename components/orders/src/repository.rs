@@ -189,18 +189,41 @@ pub(crate) async fn advance(
     reason: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<Order>> {
+    advance_if(transaction, id, step, reason, now, None).await
+}
+
+/// Takes [`Step::Pay`] if the order's state allows it, and it costs that.
+pub(crate) async fn pay(
+    transaction: &Transaction,
+    id: OrderId,
+    amount: Money,
+    now: Timestamp,
+) -> Result<Option<Order>> {
+    advance_if(transaction, id, Step::Pay, None, now, Some(amount)).await
+}
+
+async fn advance_if(
+    transaction: &Transaction,
+    id: OrderId,
+    step: Step,
+    reason: Option<&str>,
+    now: Timestamp,
+    total: Option<Money>,
+) -> Result<Option<Order>> {
     let also = match step {
         Step::Reserve => "",
         Step::Pay => ", payment_token = NULL, expires_at = NULL, paid_at = $3",
         _ => ", payment_token = NULL, expires_at = NULL",
     };
     let update = format!(
-        "UPDATE orders SET status = $1, reason = $2, updated_at = $3{also} WHERE id = $4 AND status IN ({}) \
+        "UPDATE orders SET status = $1, reason = $2, updated_at = $3{also} WHERE id = $4 AND status IN ({}){} \
          RETURNING {ORDER}",
-        allowed(step.from())
+        allowed(step.from()),
+        if total.is_some() { " AND total = $5" } else { "" }
     );
-    let row = transaction.query_one(&update, params![step.to().as_str(), reason, now.0, id.0]).await?;
-    row.map(Order::read).transpose()
+    let mut values = params![step.to().as_str(), reason, now.0, id.0];
+    values.extend(total.map(|total| total.minor().into()));
+    transaction.query_one(&update, values).await?.map(Order::read).transpose()
 }
 
 /// What an order is changed to.

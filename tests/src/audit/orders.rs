@@ -84,10 +84,10 @@ impl Shop {
         for row in self.query("orders", "SELECT order_id, status, sum(amount) FROM refunds GROUP BY 1, 2") {
             by_order.entry(int(&row[0])).or_default().insert(text(&row[1]), int(&row[2]));
         }
-        let paid: BTreeMap<i64, i64> = self
-            .query("payments", "SELECT order_id, refunded FROM payments")
+        let paid: BTreeMap<i64, (i64, i64)> = self
+            .query("payments", "SELECT order_id, amount, refunded FROM payments")
             .into_iter()
-            .map(|row| (int(&row[0]), int(&row[1])))
+            .map(|row| (int(&row[0]), (int(&row[1]), int(&row[2]))))
             .collect();
         for row in self.query("orders", "SELECT id, total, promised, refunded FROM orders") {
             let [order, total, promised, refunded] = [0, 1, 2, 3].map(|place| int(&row[place]));
@@ -97,8 +97,8 @@ impl Shop {
             let mut check = |holds, what: &str| findings.check(holds, || format!("{here}: {what}"));
             check(promised == of("pending"), "that is not what its pending refunds promise");
             check(refunded == of("succeeded"), "that is not what its refunds have given back");
-            check(promised + refunded <= total, "more than was paid");
-            let known = paid.get(&order).copied().unwrap_or(0);
+            let (amount, known) = paid.get(&order).copied().unwrap_or((0, 0));
+            check(promised + refunded <= amount, "more than was paid");
             check(refunded == known, &format!("payments have given {known} back"));
         }
         findings.check(by_order.is_empty(), || format!("refunds of no orders: {:?}", by_order.keys()));

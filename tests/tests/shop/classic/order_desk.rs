@@ -264,8 +264,8 @@ async fn a_purchase_from_start_to_end() {
     assert_eq!((&payment["amount"], &payment["status"]), (&json!(29.0), &json!("SUCCESS")));
     assert_eq!(shop.get(format!("/api/products/{mug}")).await.expect(200)["stock"], 3);
     assert_eq!(shop.get("/api/orders/all").by(shop.admin().await).await.expect(200)[0]["id"], order);
-    let confirmed = format!("SELECT count(*) FROM mails WHERE kind = 'order-paid' AND subject = 'order/{order}'");
-    assert_eq!(shop.value("notifications", &confirmed), 1);
+    let confirmed = "SELECT count(*) FROM mails WHERE kind = 'order-paid'";
+    assert_eq!(shop.value("notifications", confirmed), 1);
     shop.settle().await;
     shop.audit();
 }
