@@ -332,7 +332,8 @@ impl Shop {
             let mut check = |holds, what: &str| findings.check(holds, || format!("{here}: {what}"));
             check(kept >= 0, "more was given back than taken");
             check(!unknown || unknown_is_fine, "its ending is not known");
-            check(matches!(paid, "succeeded" | "refunded") == (money.taken > 0) || *total == 0, "the payment is wrong");
+            let free = payment.as_ref().map_or(*total, |payment| payment.amount) == 0;
+            check(matches!(paid, "succeeded" | "refunded") == (money.taken > 0) || free, "the payment is wrong");
             // It was changed while it was being paid, and what it cost before has gone back.
             let called_off = status == "cancelled" && kept == 0;
             check(money.taken == 0 || money.taken == *total || called_off, "that is not what it costs");

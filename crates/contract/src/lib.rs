@@ -7,6 +7,7 @@
 mod complete;
 mod examples;
 mod neighbours;
+mod refusals;
 mod routes;
 
 use std::path::Path;
