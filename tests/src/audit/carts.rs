@@ -15,6 +15,8 @@ struct Order {
     /// What it has used it has given back: it ended before it was paid.
     released: bool,
     failed: bool,
+    /// Its customer has changed it since.
+    changed: bool,
 }
 
 impl Shop {
@@ -27,12 +29,13 @@ impl Shop {
 
     fn ordered(&self) -> BTreeMap<i64, Order> {
         let orders = "SELECT id, user_id, lines, CASE WHEN discount_code IS NOT NULL THEN placement_key END, \
-             status IN ('failed', 'cancelled') AND paid_at IS NULL, status = 'failed' FROM orders";
+             status IN ('failed', 'cancelled') AND paid_at IS NULL, status = 'failed', \
+             revision > 0 FROM orders";
         let order = |row: Vec<Value>| {
             let discount_key = row[3].as_str().map(str::to_owned);
             let (user, pieces) = (int(&row[1]), pieces(&row[2]));
-            let order = Order { user, pieces, discount_key, released: row[4] == 1, failed: row[5] == 1 };
-            (int(&row[0]), order)
+            let [released, failed, changed] = [4, 5, 6].map(|place| row[place] == 1);
+            (int(&row[0]), Order { user, pieces, discount_key, released, failed, changed })
         };
         self.query("orders", orders).into_iter().map(order).collect()
     }
@@ -58,7 +61,9 @@ impl Shop {
             check(placed == placement, "it has another one written down");
             if let Some(id) = placement {
                 let order = orders.get(&id);
-                let same = order.is_some_and(|order| order.user == int(&row[3]) && order.pieces == pieces(&row[4]));
+                let same = order.is_some_and(|order| {
+                    order.user == int(&row[3]) && (order.changed || order.pieces == pieces(&row[4]))
+                });
                 check(same, "it is not what was in the cart");
                 check(taken.insert(id), "it is the order of another checkout");
             }
