@@ -38,6 +38,9 @@ pub(crate) async fn refund_own(
         return refund(caller, once, id, amount, None).await;
     }
     match payment.status {
+        _ if payment.amount == Money::ZERO => {
+            return Err(Error::Conflict("nothing-to-refund", "the order costs nothing: cancel it".into()));
+        }
         PaymentStatus::Succeeded => {
             let cancel = format!("/internal/orders/{}/cancel", payment.order_id);
             client::ask::<IgnoredAny>("orders", &cancel, &json!({ "reason": "by the customer" })).await?;
