@@ -10,7 +10,7 @@ use super::world::{CURRENCY, Ending, Order, uuid};
 use super::{World, in_batches};
 
 const PAYABLE: &str =
-    "INSERT INTO payable_orders (order_id, user_id, amount, currency, closed) VALUES (?1, ?2, ?3, ?4, ?5)";
+    "INSERT INTO payable_orders (order_id, user_id, amount, currency, revision, closed) VALUES (?1, ?2, ?3, ?4, 0, ?5)";
 const PAYMENT: &str = "INSERT INTO payments (id, order_id, user_id, amount, currency, refunded, status, reason, charge_key, \
      operation, reference, provider, created_at, updated_at) \
      VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'charge', ?9, 'sandbox', ?10, ?11)";

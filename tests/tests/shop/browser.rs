@@ -40,7 +40,7 @@ fn operations(document: &Value) -> Vec<String> {
     let paths = document["paths"].as_object().unwrap().values();
     let operations = paths.flat_map(|path| path.as_object().unwrap().values());
     let of = |operation: &Value| {
-        let word = |value: &Value| value.as_str().unwrap().replace(' ', "_");
+        let word = |value: &Value| value.as_str().unwrap().replace(' ', "_").replace(':', "\\:");
         format!("id=\"operations-{}-{}\"", word(&operation["tags"][0]), word(&operation["operationId"]))
     };
     operations.filter(|operation| operation["operationId"].is_string()).map(of).collect()

@@ -149,11 +149,17 @@ async fn a_suspension_at_once_with_a_checkout_lets_it_through_whole_or_not_at_al
         shop.access_token(&ann).await;
         jitter(&script, 4000 + round);
         let late = |millis: u64| tokio::time::sleep(Duration::from_millis(millis));
+        // Orders look at it, too, and last: now one has a start, now the other.
+        let (submit_late, suspend_late) = if round % 2 == 0 { (round * 8, 0) } else { (0, round * 8) };
         let submit = async {
-            late(round * 8).await;
+            late(submit_late).await;
             check_out(&shop, &ann, &json!({})).await
         };
-        let (submitted, ()) = join(submit, tell_status(&shop, &ann, "suspended")).await;
+        let suspend = async {
+            late(suspend_late).await;
+            tell_status(&shop, &ann, "suspended").await;
+        };
+        let (submitted, ()) = join(submit, suspend).await;
         script.clear();
         shop.settle().await;
         let (ordered, left) = (orders(&shop) - before, lines(&mine(&shop, &ann).await));

@@ -296,7 +296,8 @@ async fn what_is_done_with_the_last_token_of_a_deleted_account_is_forgotten_too(
     assert_eq!(deleted.status, 204, "{}", deleted.text);
     shop.settle().await;
     add(&shop, mug, 1).bearer(&token).await.expect(200);
-    shop.post(format!("{MINE}/checkout"), &json!({})).bearer(&token).await.expect(201);
+    let refused = shop.post(format!("{MINE}/checkout"), &json!({})).bearer(&token).await;
+    assert_problem(&refused, 403, "forbidden", "orders know that the account is gone");
     add(&shop, mug, 2).bearer(&token).await.expect(200);
     let left =
         "SELECT (SELECT count(*) FROM carts), (SELECT count(*) FROM checkouts), (SELECT count(*) FROM departures)";
