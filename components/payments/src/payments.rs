@@ -154,7 +154,7 @@ pub(crate) struct Wanted<'a> {
 /// Pays an order, or has the money held for it: at once when its stock is reserved, otherwise as soon as it is. A
 /// declined card is a payment that failed, not an error. Returns the payment beside the answer that is to have it.
 pub(crate) async fn pay(caller: &Caller, once: &Once, wanted: &Wanted<'_>) -> Result<(Answer, PaymentView)> {
-    let &Wanted { order_id, operation, .. } = wanted;
+    let order_id = wanted.order_id;
     let begun = match once.answered(&DATABASE, Some(caller)).await? {
         Some(answer) => answer,
         None => {
@@ -164,17 +164,13 @@ pub(crate) async fn pay(caller: &Caller, once: &Once, wanted: &Wanted<'_>) -> Re
             if matches!(order.status, OrderStatus::Cancelled | OrderStatus::Failed) {
                 return Err(Error::Conflict("not-payable", format!("the order is {}", order.status)));
             }
-            if wanted.amount.is_some_and(|amount| amount != order.total) {
-                let detail = format!("the order costs {} {}", order.total, order.currency);
-                return Err(Error::Conflict("amount-differs", detail));
-            }
             let token = wanted.method.token(order.user_id).await?;
             DATABASE
                 .transaction(Durability::Durable, async |transaction| {
                     match once.answered_in(transaction, Some(caller)).await? {
                         Some(answer) => Ok(answer),
                         None => {
-                            let id = begin(transaction, order_id, &order, &token, operation).await?;
+                            let id = begin(transaction, wanted, &order, &token).await?;
                             if order.user_id != caller.user_id {
                                 let details = json!({ "orderId": order_id, "userId": order.user_id });
                                 audit::record(transaction, caller, "payment.created", subject(id), details).await?;
@@ -200,11 +196,11 @@ pub(crate) async fn pay(caller: &Caller, once: &Once, wanted: &Wanted<'_>) -> Re
 /// Writes down a payment that is about to be sent, or that waits for the order's stock.
 async fn begin(
     transaction: &Transaction,
-    order_id: OrderId,
+    wanted: &Wanted<'_>,
     summary: &OrderSummary,
     token: &str,
-    operation: PaymentOperation,
 ) -> Result<PaymentId> {
+    let &Wanted { order_id, operation, amount: told, .. } = wanted;
     let now = Timestamp::now();
     let known = repository::order_in(transaction, order_id).await?;
     let waiting = matches!(summary.status, OrderStatus::Pending | OrderStatus::Reserved);
@@ -217,6 +213,10 @@ async fn begin(
         }
         _ => return Err(Error::Conflict("not-payable", format!("the order is {}", summary.status))),
     };
+    if told.is_some_and(|told| told != order.amount) {
+        let detail = format!("the order costs {} {}", order.amount, order.currency);
+        return Err(Error::Conflict("amount-differs", detail));
+    }
     let new = NewPayment { order: &order, token, charge_key: Uuid::now_v7().to_string(), operation, check_at };
     match repository::insert(transaction, new, now).await? {
         Some(payment) => Ok(payment.id),
