@@ -139,24 +139,22 @@ pub(crate) struct DiscountView {
     /// The code.
     #[schema(example = "SPRING-10")]
     code: String,
-    #[serde(flatten)]
-    terms: Option<TermsView>,
+    /// What is taken off; absent, as are the next two, when there is no such code any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    kind: Option<crate::discount::Kind>,
+    /// Percent, or an amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    value: Option<model::Money>,
+    /// The least subtotal for which the code is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    minimum: Option<model::Money>,
     /// Why it cannot be used right now; absent when it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "discount-minimum")]
     problem: Option<&'static str>,
-}
-
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = DiscountTerms)]
-struct TermsView {
-    /// What is taken off.
-    kind: crate::discount::Kind,
-    /// Percent, or an amount.
-    value: model::Money,
-    /// The least subtotal for which the code is good.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    minimum: Option<model::Money>,
 }
 
 /// What is known of a cart's code at this moment.
@@ -166,13 +164,12 @@ pub(crate) async fn view(code: &str) -> Result<DiscountView> {
         Some(discount) => discount.usable(Timestamp::now()).err(),
         None => Some(Obstacle::Unknown),
     };
+    let terms = found.map(|discount| discount.terms);
     Ok(DiscountView {
         code: code.to_owned(),
-        terms: found.map(|Discount { terms: Terms { kind, value, minimum, .. }, .. }| TermsView {
-            kind,
-            value,
-            minimum,
-        }),
+        kind: terms.as_ref().map(|terms| terms.kind),
+        value: terms.as_ref().map(|terms| terms.value),
+        minimum: terms.as_ref().and_then(|terms| terms.minimum),
         problem: obstacle.map(|obstacle| obstacle.words().0),
     })
 }
