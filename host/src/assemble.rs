@@ -15,6 +15,7 @@ use crate::application::Application;
 use crate::artifact::{Loader, deny};
 use crate::capabilities::key_value::KeyValueStore;
 use crate::capabilities::outbound_http::header_filter;
+use crate::capabilities::postgres::Pools;
 use crate::capabilities::sqlite::DatabaseFile;
 use crate::engine;
 use crate::files::Files;
@@ -180,6 +181,7 @@ fn share(
             .iter()
             .filter_map(|label| Some((label.clone(), stores.key_value.get(label)?.clone())))
             .collect(),
+        pools: Pools::default(),
     })
 }
 

@@ -9,9 +9,11 @@ mod generated {
         imports: { default: async | trappable },
         with: {
             "spin:sqlite/sqlite.connection": crate::capabilities::sqlite::Connection,
+            "spin:postgres/postgres.connection": crate::capabilities::postgres::Connection,
+            "spin:postgres/postgres.connection-builder": crate::capabilities::postgres::Builder,
             "spin:key-value/key-value.store": crate::capabilities::key_value::StoreHandle,
         },
     });
 }
 
-pub(crate) use generated::spin::{key_value::key_value, sqlite::sqlite, variables::variables};
+pub(crate) use generated::spin::{key_value::key_value, postgres::postgres, sqlite::sqlite, variables::variables};

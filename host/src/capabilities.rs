@@ -2,5 +2,6 @@
 
 pub(crate) mod key_value;
 pub(crate) mod outbound_http;
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 pub(crate) mod variables;

@@ -18,7 +18,7 @@ pub struct HostCall<'a> {
     pub instance: u64,
     /// Counts the calls of all components. Both phases of one call have the same number.
     pub sequence: u64,
-    /// `sqlite`, `key-value`, `variables` or `http`.
+    /// `sqlite`, `postgres`, `key-value`, `variables` or `http`.
     pub interface: &'static str,
     /// The function of the interface: `open`, `execute`, `get`, `send`, …
     pub function: &'static str,

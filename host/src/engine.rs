@@ -9,7 +9,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::artifact::deny;
-use crate::bindings::{key_value, sqlite, variables};
+use crate::bindings::{key_value, postgres, sqlite, variables};
 use crate::instance::{Data, InstanceState};
 use crate::manifest::unsupported;
 
@@ -82,6 +82,7 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<InstanceState>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     sqlite::add_to_linker::<_, Data>(&mut linker, |state| state)?;
+    postgres::add_to_linker::<_, Data>(&mut linker, |state| state)?;
     key_value::add_to_linker::<_, Data>(&mut linker, |state| state)?;
     variables::add_to_linker::<_, Data>(&mut linker, |state| state)?;
     Ok(linker)
@@ -110,8 +111,12 @@ pub(crate) fn check_imports(component: &Component) -> Result<()> {
 }
 
 fn is_offered(import: &str) -> bool {
-    const OWN: [&str; 3] =
-        ["spin:sqlite/sqlite@3.1.0", "spin:key-value/key-value@3.0.0", "spin:variables/variables@3.0.0"];
+    const OWN: [&str; 4] = [
+        "spin:key-value/key-value@3.0.0",
+        "spin:postgres/postgres@4.2.0",
+        "spin:sqlite/sqlite@3.1.0",
+        "spin:variables/variables@3.0.0",
+    ];
     const WASI: [&str; 7] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
     let version = import.split_once('@').map_or("", |(_, version)| version);

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::allowed_hosts::AllowedHosts;
 use crate::capabilities::key_value::KeyValueStore;
 use crate::capabilities::outbound_http::Hooks;
+use crate::capabilities::postgres::Pools;
 use crate::capabilities::sqlite::DatabaseFile;
 use crate::control::{Gate, KillSwitch};
 use crate::files::Files;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) databases: HashMap<String, Arc<DatabaseFile>>,
     pub(crate) stores: HashMap<String, Arc<KeyValueStore>>,
+    pub(crate) pools: Pools,
 }
 
 /// The state of one instance.
