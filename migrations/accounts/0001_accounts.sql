@@ -15,7 +15,7 @@ CREATE TABLE users (
   phone                TEXT,
   locale               TEXT,
   -- Whether its orders are charged as soon as they are placed.
-  charge_at_once       BIGINT NOT NULL DEFAULT 0,
+  charge_at_once       BOOLEAN NOT NULL DEFAULT FALSE,
   -- Of `addresses` and `payment_methods`: a column holds one, so there is never more than one default.
   shipping_address_id  BIGINT,
   billing_address_id   BIGINT,

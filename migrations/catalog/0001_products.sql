@@ -57,18 +57,18 @@ CREATE INDEX products_newest ON products (status);
 
 CREATE INDEX products_newest_in_category ON products (status, category);
 
-CREATE INDEX products_newest_in_stock ON products (status, (CASE WHEN stock > 0 THEN 1 ELSE 0 END));
+CREATE INDEX products_newest_in_stock ON products (status, (stock > 0));
 
-CREATE INDEX products_newest_in_category_in_stock ON products (status, category, (CASE WHEN stock > 0 THEN 1 ELSE 0 END));
+CREATE INDEX products_newest_in_category_in_stock ON products (status, category, (stock > 0));
 
 CREATE INDEX products_cheapest ON products (status, price);
 
 CREATE INDEX products_cheapest_in_category ON products (status, category, price);
 
-CREATE INDEX products_cheapest_in_stock ON products (status, (CASE WHEN stock > 0 THEN 1 ELSE 0 END), price);
+CREATE INDEX products_cheapest_in_stock ON products (status, (stock > 0), price);
 
 CREATE INDEX products_cheapest_in_category_in_stock
-  ON products (status, category, (CASE WHEN stock > 0 THEN 1 ELSE 0 END), price);
+  ON products (status, category, (stock > 0), price);
 
 CREATE INDEX products_by_name ON products (status, name);
 

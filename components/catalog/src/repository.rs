@@ -7,7 +7,7 @@ pub(crate) mod lists;
 mod tests;
 
 use model::{CategoryId, Money, ProductId, ProductStatus, Timestamp, UserId, event::StockChanged};
-use store::{Database, Row, Transaction, Value, params};
+use store::{Database, Engine, Row, Transaction, Value, params};
 use web::{Error, Result};
 
 use crate::product::{Images, Metadata, Offer, Product};
@@ -69,15 +69,6 @@ pub(crate) async fn written(database: &Database, id: ProductId) -> Result<Option
     Ok(Some((row.next::<Option<i64>>()?.map(UserId), row.next()?)))
 }
 
-/// `($1, $2), ($3, $4)` for two rows of two columns.
-fn rows(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let columns: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
-        format!("({})", columns.join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
-}
-
 fn insert_statement(products: &[&Product]) -> store::Result<(String, Vec<Value>)> {
     let mut values = Vec::with_capacity(products.len() * 15);
     for product in products {
@@ -102,7 +93,7 @@ fn insert_statement(products: &[&Product]) -> store::Result<(String, Vec<Value>)
     let sql = format!(
         "INSERT INTO products (supplier_id, name, description, price, currency, stock, category, category_id, sku, upc, \
          images, metadata, status, created_at, updated_at) VALUES {} RETURNING id, body",
-        rows(products.len(), 15)
+        store::values(products.len(), 15)
     );
     Ok((sql, values))
 }
@@ -154,10 +145,16 @@ fn update_statement(products: &[&Product]) -> store::Result<(String, Vec<Value>)
     }
     let sql = format!(
         "WITH c (id, name, description, price, stock, category, category_id, sku, upc, images, metadata, status, updated_at) \
-         AS (VALUES {}) UPDATE products SET name = c.name, description = c.description, price = c.price, stock = c.stock, \
+         AS ({}) UPDATE products SET name = c.name, description = c.description, price = c.price, stock = c.stock, \
          category = c.category, category_id = c.category_id, sku = c.sku, upc = c.upc, images = c.images, \
          metadata = c.metadata, status = c.status, updated_at = c.updated_at FROM c WHERE products.id = c.id RETURNING body",
-        rows(products.len(), 13)
+        store::typed_values(
+            products.len(),
+            &[
+                "BIGINT", "TEXT", "TEXT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "TEXT", "TEXT", "TEXT", "TEXT", "TEXT",
+                "BIGINT",
+            ]
+        )
     );
     Ok((sql, values))
 }
@@ -213,10 +210,20 @@ fn list_of(mut values: Vec<Value>) -> (String, Vec<Value>) {
     (list.join(", "), values)
 }
 
-const EXPORT: &str = "SELECT p.id, json(p.body) FROM products p WHERE p.id > $1 AND p.deleted_at IS NULL \
-     ORDER BY p.id LIMIT $2";
-const EXPORT_OF: &str = "SELECT p.id, json(p.body) FROM products p INDEXED BY products_of_supplier WHERE p.id > $1 \
-     AND p.deleted_at IS NULL AND p.supplier_id = $2 ORDER BY p.id LIMIT $3";
+/// `line` makes one line of a body, in whatever way its seller has laid out the metadata.
+fn export_statement(engine: Engine, of: Option<UserId>) -> String {
+    let line = match engine {
+        Engine::Sqlite => "json(p.body)",
+        Engine::Postgres => "translate(p.body, E'\\n\\r', '')",
+    };
+    let (index, of) = match of {
+        None => ("", ""),
+        Some(_) => (" INDEXED BY products_of_supplier", " AND p.supplier_id = $3"),
+    };
+    format!(
+        "SELECT p.id, {line} FROM products p{index} WHERE p.id > $1 AND p.deleted_at IS NULL{of} ORDER BY p.id LIMIT $2"
+    )
+}
 
 /// Products after that one, by id, each as one line of JSON: of one supplier, or all.
 pub(crate) async fn export(
@@ -225,10 +232,9 @@ pub(crate) async fn export(
     after: ProductId,
     count: u32,
 ) -> Result<Vec<(ProductId, String)>> {
-    let rows = match of {
-        None => database.query(EXPORT, params![after.0, count]).await?,
-        Some(supplier) => database.query(EXPORT_OF, params![after.0, supplier.0, count]).await?,
-    };
+    let mut params = params![after.0, count];
+    params.extend(of.map(|supplier| supplier.0.into()));
+    let rows = database.query(&export_statement(database.engine().await?, of), params).await?;
     rows.into_iter().map(|mut row| Ok((ProductId(row.next()?), row.next()?))).collect()
 }
 

@@ -206,17 +206,14 @@ pub(crate) async fn discontinue(transaction: &Transaction, product_id: ProductId
 /// Applies `changes`, one per product, and returns the new records. The table's checks refuse what would go below zero.
 pub(crate) async fn apply(transaction: &Transaction, changes: &[Change], now: Timestamp) -> Result<Vec<Record>> {
     let mut values = params![];
-    let mut rows = Vec::with_capacity(changes.len());
     for change in changes {
-        let first = values.len() + 1;
-        rows.push(format!("(${}, ${}, ${})", first, first + 1, first + 2));
         values.extend(params![change.product_id.0, change.on_hand, change.reserved]);
     }
     let update = format!(
-        "WITH change (id, on_hand_delta, reserved_delta) AS (VALUES {}) \
+        "WITH change (id, on_hand_delta, reserved_delta) AS ({}) \
          UPDATE stock SET on_hand = on_hand + on_hand_delta, reserved = reserved + reserved_delta, \
          version = version + 1, updated_at = ${} FROM change WHERE product_id = change.id RETURNING {RECORD}",
-        rows.join(", "),
+        store::typed_values(changes.len(), &["BIGINT"; 3]),
         values.len() + 1
     );
     values.extend(params![now.0]);

@@ -102,13 +102,12 @@ pub async fn knows_foreign(database: &Database, id: &str) -> store::Result<bool>
 
 /// Writes the ids into the inbox and returns those that were not there.
 async fn write_down(transaction: &Transaction, events: &[&Envelope]) -> store::Result<HashSet<String>> {
-    let rows: Vec<_> = (0..events.len()).map(|row| format!("(${}, ${})", row * 2 + 1, row * 2 + 2)).collect();
     let now = Timestamp::now().0;
     let values =
         events.iter().flat_map(|event| [Value::Text(event.event_id.to_string()), Value::Integer(now)]).collect();
     let insert = format!(
         "INSERT INTO inbox (event_id, received_at) VALUES {} ON CONFLICT (event_id) DO NOTHING RETURNING event_id",
-        rows.join(", ")
+        store::values(events.len(), 2)
     );
     transaction.query(&insert, values).await?.into_iter().map(|mut row| row.next()).collect()
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use model::{Timestamp, event::Event};
 use serde::Serialize;
-use store::{Database, Durability, Error, Result, Row, Transaction, Value, params};
+use store::{Database, Durability, Error, Result, Row, Transaction, Value, params, typed_values};
 
 use crate::{Envelope, relay};
 
@@ -46,7 +46,7 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
     }
     let insert = format!(
         "INSERT INTO outbox (event_id, envelope, created_at) VALUES {} RETURNING id, event_id",
-        rows(events.len(), 3)
+        store::values(events.len(), 3)
     );
     let mut written = transaction
         .query(&insert, values)
@@ -72,12 +72,12 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
     // This instance delivers at once what it writes, so it claims it right here. Only where an earlier event of the
     // same subject is still on its way to the same subscriber must the new one wait for its turn.
     let insert = format!(
-        "WITH new (outbox_id, subscriber, subject, now) AS (VALUES {}) \
+        "WITH new (outbox_id, subscriber, subject, now) AS ({}) \
          INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
          SELECT outbox_id, subscriber, subject, now, CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
          WHERE d.subscriber = new.subscriber AND d.subject = new.subject AND d.parked_at IS NULL) \
          THEN now ELSE now + {} END FROM new RETURNING id, due_at, outbox_id, subscriber, subject",
-        rows(values.len() / 4, 4),
+        typed_values(values.len() / 4, &["BIGINT", "TEXT", "TEXT", "BIGINT"]),
         LEASE.as_millis(),
     );
     let mut claimed = Vec::new();
@@ -95,15 +95,6 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
 
 fn not_json(error: serde_json::Error) -> Error {
     Error::Engine(format!("the event cannot be written as JSON: {error}"))
-}
-
-/// `($1, $2), ($3, $4)` for two rows of two columns.
-fn rows(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let columns: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
-        format!("({})", columns.join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
 /// The copies that are due and the first of their subject.

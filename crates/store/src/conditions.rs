@@ -18,7 +18,7 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// `left` is a column and a comparison, such as `created_at >=`.
+    /// `left` is a column and a comparison, such as `created_at >=`. A parenthesis that it ends with is closed.
     pub fn add(&mut self, left: &str, value: impl Into<Value>) {
         self.values.push(value.into());
         self.sql.push((left.to_owned(), 1));
@@ -73,6 +73,7 @@ impl Conditions {
             next += count;
             match count {
                 0 => left.clone(),
+                1 if left.ends_with('(') => format!("{left}${first})"),
                 1 => format!("{left} ${first}"),
                 _ => format!("{left} (${first}, ${})", first + 1),
             }

@@ -1,5 +1,5 @@
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     time::Duration,
 };
@@ -8,8 +8,9 @@ use backon::{ExponentialBuilder, Retryable};
 
 use crate::{
     Error, Result, Row, Turns, Value,
+    connection::{Connection, Source},
     migrations::{self, Migrations},
-    sqlite::Connection,
+    postgres,
 };
 
 /// What a commit survives.
@@ -22,6 +23,19 @@ pub enum Durability {
     Relaxed,
 }
 
+/// Whose SQL a service's database speaks. Most statements are the same for both; a repository has the others side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Spin's SQLite.
+    Sqlite,
+    /// Postgres.
+    Postgres,
+}
+
+/// Idle connections of one kind that an instance keeps to Postgres, where all instances share those of a pool. The others go
+/// back to it.
+const KEPT: usize = 2;
+
 /// A service's database. A handle: connections are opened when needed and kept by the instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Database {
@@ -31,6 +45,8 @@ pub struct Database {
 
 /// What an instance knows of one database.
 struct State {
+    /// Known once it has been asked for.
+    source: OnceCell<Source>,
     durable: RefCell<Vec<Connection>>,
     /// Also what reads use, which commit nothing: most instances need no other connection.
     relaxed: RefCell<Vec<Connection>>,
@@ -65,13 +81,25 @@ impl Database {
     pub async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
         let state = self.ready().await?;
         let read = || async {
-            let connection = state.take(self.label, Durability::Relaxed).await?;
-            let rows = connection.query(sql, params.clone())?;
+            let connection = state.take(Durability::Relaxed).await?;
+            let rows = connection.query(sql, params.clone()).await?;
             // A connection that failed is not used again, whatever was wrong with it.
             state.put(Durability::Relaxed, connection);
             Ok(rows)
         };
-        persist(read).await
+        match persist(read).await {
+            // Of a server that was started again the instance has connections that are none any more.
+            Err(Error::Away(_)) => {
+                state.forget();
+                persist(read).await
+            }
+            other => other,
+        }
+    }
+
+    /// Whose SQL this database speaks.
+    pub async fn engine(&self) -> Result<Engine> {
+        Ok(self.ready().await?.source()?.engine())
     }
 
     /// Like [`query`](Self::query), for at most one row.
@@ -82,9 +110,13 @@ impl Database {
     /// Runs one writing statement in a transaction of its own and returns its rows.
     pub async fn execute(&self, durability: Durability, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
         let state = self.ready().await?;
+        if state.source()?.engine() == Engine::Postgres {
+            // There a statement alone would not wait for the write lock.
+            return self.transaction(durability, async |transaction| transaction.query(sql, params).await).await;
+        }
         let _turn = state.writers.take().await;
-        let connection = state.take(self.label, durability).await?;
-        let rows = persist(|| connection.execute(sql, params.clone())).await?;
+        let connection = state.take(durability).await?;
+        let rows = persist(|| connection.write(sql, params.clone())).await?;
         state.put(durability, connection);
         Ok(rows)
     }
@@ -110,13 +142,13 @@ impl Database {
     ) -> Result<T, E> {
         let state = self.ready().await?;
         let turn = state.writers.take().await;
-        let connection = state.take(self.label, durability).await?;
-        persist(|| connection.execute("BEGIN IMMEDIATE", Vec::new())).await?;
-        // From here to the COMMIT every early exit drops the connection, which rolls back.
+        let connection = state.begin(durability).await?;
+        // From here to the COMMIT every early exit drops the connection, inside its transaction: SQLite rolls back then,
+        // and of Postgres whoever has the connection next.
         let transaction = Transaction { connection, on_commit: RefCell::default() };
         match work(&transaction).await {
             Ok(value) => {
-                persist(|| transaction.connection.execute("COMMIT", Vec::new())).await?;
+                persist(|| transaction.connection.commit()).await?;
                 let Transaction { connection, on_commit } = transaction;
                 state.put(durability, connection);
                 drop(turn);
@@ -124,7 +156,7 @@ impl Database {
                 Ok(value)
             }
             Err(error) => {
-                if transaction.connection.execute("ROLLBACK", Vec::new()).await.is_ok() {
+                if transaction.connection.roll_back().await.is_ok() {
                     state.put(durability, transaction.connection);
                 }
                 Err(error)
@@ -137,6 +169,7 @@ impl Database {
             Some((_, state)) => state.clone(),
             None => {
                 let state = Rc::new(State {
+                    source: OnceCell::new(),
                     durable: RefCell::default(),
                     relaxed: RefCell::default(),
                     writers: Turns::new(1),
@@ -156,8 +189,11 @@ impl Database {
         if !state.migrated.get() {
             let _one_at_a_time = state.migrating.take().await;
             if !state.migrated.get() {
+                if state.source.get().is_none() {
+                    _ = state.source.set(self.find().await?);
+                }
                 // A migration that a power failure undoes is applied again; whatever is durable takes it along.
-                let connection = state.take(self.label, Durability::Relaxed).await?;
+                let connection = state.take(Durability::Relaxed).await?;
                 persist(|| migrations::apply(&connection, self.migrations)).await?;
                 state.put(Durability::Relaxed, connection);
                 state.migrated.set(true);
@@ -165,9 +201,31 @@ impl Database {
         }
         Ok(state)
     }
+
+    /// Where the data is: at the address in the variable `<label>_database_url`, or in Spin's SQLite.
+    async fn find(&self) -> Result<Source> {
+        let variable = format!("{}_database_url", self.label);
+        let url = match spin_sdk::variables::get(&variable).await {
+            Ok(url) => url,
+            // Components that have SQLite alone need not declare it.
+            Err(spin_sdk::variables::Error::Undefined(_)) => String::new(),
+            Err(error) => return Err(Error::Engine(format!("the variable {variable}: {error}"))),
+        };
+        match url.trim() {
+            "" => Ok(Source::Sqlite(self.label)),
+            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Ok(postgres::source(url, self.label))
+            }
+            _ => Err(Error::Engine(format!("the variable {variable} must begin with postgres://"))),
+        }
+    }
 }
 
 impl State {
+    fn source(&self) -> Result<&Source> {
+        self.source.get().ok_or_else(|| Error::Engine("nobody has asked yet where the database is".into()))
+    }
+
     fn idle(&self, durability: Durability) -> &RefCell<Vec<Connection>> {
         match durability {
             Durability::Durable => &self.durable,
@@ -175,20 +233,63 @@ impl State {
         }
     }
 
-    async fn take(&self, label: &str, durability: Durability) -> Result<Connection> {
+    async fn take(&self, durability: Durability) -> Result<Connection> {
         let idle = || self.idle(durability).borrow_mut().pop();
         if let Some(connection) = idle() {
             return Ok(connection);
         }
-        let _one_at_a_time = self.opening.take().await;
+        let source = self.source()?;
+        // SQLite is opened one at a time; a server may answer late.
+        let _one_at_a_time = match source.engine() {
+            Engine::Sqlite => Some(self.opening.take().await),
+            Engine::Postgres => None,
+        };
         match idle() {
             Some(connection) => Ok(connection),
-            None => Connection::open(label, durability).await,
+            None => source.open(durability).await,
         }
     }
 
     fn put(&self, durability: Durability, connection: Connection) {
-        self.idle(durability).borrow_mut().push(connection);
+        let mut idle = self.idle(durability).borrow_mut();
+        if connection.engine() == Engine::Sqlite || idle.len() < KEPT {
+            idle.push(connection);
+        }
+    }
+
+    /// Gives up all idle connections.
+    fn forget(&self) {
+        self.durable.take();
+        self.relaxed.take();
+    }
+
+    /// A connection inside a transaction that holds the write lock.
+    async fn begin(&self, durability: Durability) -> Result<Connection> {
+        // Those that were in vain. In the pool of a server there may be one on which a dead instance holds the lock:
+        // whoever is given that one frees it. So these stay out of the pool until then.
+        let spent = RefCell::new(Vec::new());
+        let begin = || async {
+            let connection = self.take(durability).await?;
+            match (connection.begin().await, connection.engine()) {
+                (Ok(()), _) => Ok(connection),
+                (Err(error), Engine::Sqlite) => {
+                    self.put(durability, connection);
+                    Err(error)
+                }
+                (Err(Error::Busy), Engine::Postgres) => {
+                    spent.borrow_mut().push(connection);
+                    Err(Error::Busy)
+                }
+                (Err(error), Engine::Postgres) => Err(error),
+            }
+        };
+        match persist(begin).await {
+            Err(Error::Away(_)) => {
+                self.forget();
+                persist(begin).await
+            }
+            other => other,
+        }
     }
 }
 
@@ -204,9 +305,14 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Whose SQL it speaks.
+    pub fn engine(&self) -> Engine {
+        self.connection.engine()
+    }
+
     /// Runs one statement and returns its rows.
     pub async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
-        self.connection.query(sql, params)
+        self.connection.query(sql, params).await
     }
 
     /// Like [`query`](Self::query), for at most one row.

@@ -1,9 +1,13 @@
-/// Why a statement or a transaction did not do its work. In every case it has changed nothing.
+/// Why a statement or a transaction did not do its work. It has changed nothing, except perhaps in the case of `Away`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Others held the database for longer than the retries last. Trying later may help.
     #[error("the database is busy")]
     Busy,
+    /// The database server cannot be reached, or went away. A commit that was under way may have happened. Trying later
+    /// may help.
+    #[error("the database is away: {0}")]
+    Away(String),
     /// A `UNIQUE` constraint refused the row; the engine's words name it.
     #[error("{0}")]
     NotUnique(String),
@@ -23,7 +27,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// True when the same work may succeed a moment later.
+    /// True when nothing has happened, and the same work may succeed a moment later.
     pub fn is_busy(&self) -> bool {
         matches!(self, Error::Busy)
     }

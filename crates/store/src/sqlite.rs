@@ -56,6 +56,7 @@ fn into_native(value: Value) -> Native {
     match value {
         Value::Null => Native::Null,
         Value::Integer(value) => Native::Integer(value),
+        Value::Boolean(value) => Native::Integer(value.into()),
         Value::Real(value) => Native::Real(value),
         Value::Text(value) => Native::Text(value),
         Value::Blob(value) => Native::Blob(value),

@@ -5,8 +5,10 @@ use crate::{Error, Result};
 pub enum Value {
     /// SQL `NULL`.
     Null,
-    /// Every integer, and booleans as 0 and 1.
+    /// Every integer; from SQLite also booleans, as 0 and 1.
     Integer(i64),
+    /// A truth value.
+    Boolean(bool),
     /// A floating-point number.
     Real(f64),
     /// Text.
@@ -20,6 +22,7 @@ impl Value {
         match self {
             Value::Null => "null",
             Value::Integer(_) => "integer",
+            Value::Boolean(_) => "boolean",
             Value::Real(_) => "real",
             Value::Text(_) => "text",
             Value::Blob(_) => "blob",
@@ -39,7 +42,7 @@ from! {
     i64 => |value| Value::Integer(value),
     u32 => |value| Value::Integer(value.into()),
     i32 => |value| Value::Integer(value.into()),
-    bool => |value| Value::Integer(value.into()),
+    bool => |value| Value::Boolean(value),
     f64 => |value| Value::Real(value),
     String => |value| Value::Text(value),
     &str => |value| Value::Text(value.to_owned()),
@@ -76,7 +79,7 @@ macro_rules! from_value {
 from_value! {
     i64, "integer", Value::Integer(value) => value;
     u32, "unsigned integer", Value::Integer(value @ 0..=0xffff_ffff) => u32::try_from(value).unwrap_or_default();
-    bool, "boolean", Value::Integer(0) => false, Value::Integer(1) => true;
+    bool, "boolean", Value::Integer(0) => false, Value::Integer(1) => true, Value::Boolean(value) => value;
     f64, "real", Value::Real(value) => value;
     String, "text", Value::Text(value) => value;
     Vec<u8>, "blob", Value::Blob(value) => value;

@@ -227,6 +227,10 @@ impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::Busy => Error::Unavailable("the database".into()),
+            store::Error::Away(_) => {
+                eprintln!("error: {error}");
+                Error::Unavailable("the database".into())
+            }
             other => Error::Internal(format!("database: {other}")),
         }
     }

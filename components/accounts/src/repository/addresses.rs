@@ -80,8 +80,8 @@ pub(crate) async fn update(transaction: &Transaction, owner: UserId, id: i64, ad
 /// Makes an address the default for what is asked for, and for what has none yet.
 pub(crate) async fn set_defaults(transaction: &Transaction, owner: UserId, id: i64, wanted: Defaults) -> Result<()> {
     let update = "UPDATE users SET \
-         shipping_address_id = CASE WHEN $1 = 1 OR shipping_address_id IS NULL THEN $2 ELSE shipping_address_id END, \
-         billing_address_id = CASE WHEN $3 = 1 OR billing_address_id IS NULL THEN $2 ELSE billing_address_id END \
+         shipping_address_id = CASE WHEN $1 OR shipping_address_id IS NULL THEN $2 ELSE shipping_address_id END, \
+         billing_address_id = CASE WHEN $3 OR billing_address_id IS NULL THEN $2 ELSE billing_address_id END \
          WHERE id = $4";
     Ok(transaction.execute(update, params![wanted.shipping, id, wanted.billing, owner.0]).await?)
 }

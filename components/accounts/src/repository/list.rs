@@ -2,7 +2,7 @@
 
 use model::{Role, UserId};
 use serde::{Deserialize, Serialize};
-use store::{Conditions, WINDOW, all_begun};
+use store::{Conditions, Engine, Find, WINDOW};
 use web::Result;
 
 use super::users::{USER, user};
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) id: Option<UserId>,
-    /// The words that begin words of the name, as [`store::quoted_words`]; not none.
+    /// The words that begin words of the name, as [`store::words`]; not none.
     pub(crate) name: Option<Vec<String>>,
     /// The beginning of the address, in its normal form.
     pub(crate) email: Option<String>,
@@ -87,9 +87,13 @@ impl Filter {
     }
 
     /// What an index finds.
-    fn indexed(&self, after: Option<&Place>) -> Conditions {
+    fn indexed(&self, engine: Engine, after: Option<&Place>) -> Conditions {
         let (mut conditions, lead) = (Conditions::default(), self.lead());
-        conditions.add_some("n.user_names MATCH", self.name.as_deref().map(all_begun));
+        let name = self.name.as_deref().map(|words| Find::all_begun(words).expression(engine));
+        match engine {
+            Engine::Sqlite => conditions.add_some("n.user_names MATCH", name),
+            Engine::Postgres => conditions.add_some("n.user_names @@ asked(", name),
+        }
         conditions.add_some(&format!("{} =", lead.key()), self.id.map(|id| id.0));
         match lead {
             Lead::Phone => conditions.add_some("u.phone_digits =", self.phone.as_deref()),
@@ -137,7 +141,8 @@ impl Filter {
 /// Up to `limit` accounts: the newest first, by address when that leads to them. And, when the look ended before the list
 /// did, the place where it ended.
 pub(crate) async fn list(filter: &Filter, after: Option<Place>, limit: u32) -> Result<(Vec<User>, Option<Place>)> {
-    let (lead, mut conditions, others) = (filter.lead(), filter.indexed(after.as_ref()), filter.others());
+    let (lead, engine) = (filter.lead(), DATABASE.engine().await?);
+    let (mut conditions, others) = (filter.indexed(engine, after.as_ref()), filter.others());
     let mut floor = None;
     if filter.id.is_none() && !others.is_empty() {
         floor = end_of_window(lead, &conditions).await?;
@@ -178,7 +183,7 @@ fn statement(lead: Lead, columns: &str, conditions: &Conditions, part: &str) -> 
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
-    use store::quoted_words;
+    use store::words;
 
     use super::*;
 
@@ -193,7 +198,7 @@ mod tests {
     fn filter(has: impl Fn(u32) -> bool) -> Filter {
         Filter {
             id: has(0).then_some(UserId(7)),
-            name: has(1).then(|| quoted_words("ann lee")),
+            name: has(1).then(|| words("ann lee")),
             email: has(2).then(|| "ann".to_owned()),
             phone: has(3).then(|| "555".to_owned()),
             role: has(4).then_some(Role::User),
@@ -206,7 +211,8 @@ mod tests {
         let database = database();
         for place in 0..64 {
             let filter = filter(|bit| place & (1 << bit) != 0);
-            let (lead, mut conditions) = (filter.lead(), filter.indexed(Some(&Place(7, "ann@example.com".into()))));
+            let (lead, mut conditions) =
+                (filter.lead(), filter.indexed(Engine::Sqlite, Some(&Place(7, "ann@example.com".into()))));
             conditions.append(filter.others());
             let sql = statement(lead, USER, &conditions, "LIMIT 20");
             let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -238,7 +244,7 @@ mod tests {
         let database = database();
         let found = |word: &str| {
             let count = "SELECT count(*) FROM user_names WHERE user_names MATCH $1";
-            let words = all_begun(&quoted_words(word));
+            let words = Find::all_begun(&words(word)).expression(Engine::Sqlite);
             let mut blocks = database.prepare("SELECT block FROM user_names_data").unwrap();
             let blocks = blocks.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
             let left = blocks.map(Result::unwrap).collect::<Vec<_>>().concat();

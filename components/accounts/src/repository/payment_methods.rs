@@ -80,7 +80,7 @@ pub(crate) async fn update(transaction: &Transaction, owner: UserId, id: i64, de
 /// Makes it the default if that is asked for, or there is none yet.
 pub(crate) async fn set_default(transaction: &Transaction, owner: UserId, id: i64, wanted: bool) -> Result<()> {
     let update = "UPDATE users SET payment_method_id = \
-         CASE WHEN $1 = 1 OR payment_method_id IS NULL THEN $2 ELSE payment_method_id END WHERE id = $3";
+         CASE WHEN $1 OR payment_method_id IS NULL THEN $2 ELSE payment_method_id END WHERE id = $3";
     Ok(transaction.execute(update, params![wanted, id, owner.0]).await?)
 }
 

@@ -1,6 +1,6 @@
-use store::{all_begun, quoted_words};
+use store::{Column, Find, words};
 
-/// The words that somebody looks for, as FTS5 expressions.
+/// The words that somebody looks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Search {
     words: Vec<String>,
@@ -12,14 +12,19 @@ pub(crate) struct Search {
 const TEXTS: &str = "product_search";
 const NAMES: &str = "product_names";
 
+const NAME: &[Column] = &[("name", 'A')];
+const NAMED: &[Column] = &[("name", 'A'), ("sku", 'B'), ("upc", 'B')];
+const ANYWHERE: &[Column] = &[("name", 'A'), ("description", 'C'), ("category", 'C'), ("sku", 'B'), ("upc", 'B')];
+const CATEGORY: &[Column] = &[("category_key", 'D')];
+
 /// What is asked of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expression {
     /// The index.
     pub(crate) table: &'static str,
-    pub(crate) words: String,
+    pub(crate) words: Find,
     /// What is left out of it: what this finds in [`NAMES`](Self::NAMES).
-    pub(crate) without: Option<String>,
+    pub(crate) without: Option<Find>,
 }
 
 impl Expression {
@@ -32,7 +37,7 @@ impl Search {
     pub(crate) const TIERS: usize = 4;
 
     pub(crate) fn new(q: &str, category: Option<&str>) -> Self {
-        Self { words: quoted_words(q), category: category.map(str::to_owned) }
+        Self { words: words(q), category: category.map(str::to_owned) }
     }
 
     /// A search without a single word: nothing contains it.
@@ -42,7 +47,7 @@ impl Search {
 
     /// Each word begins a word of the product.
     pub(crate) fn all(&self) -> Expression {
-        Expression { table: TEXTS, words: self.within(&anywhere(&self.begun())), without: None }
+        Expression { table: TEXTS, words: self.in_category(self.begun().within(ANYWHERE)), without: None }
     }
 
     /// What fits equally well, without what fits better: all words stand in the name or are a number of the product;
@@ -53,39 +58,35 @@ impl Search {
     /// is in no name, each of its entries is read. Whole words come before beginnings for the same reason: their entries
     /// are read one by one until the page is full, those of a longer beginning are first put together, all of them.
     pub(crate) fn tier(&self, tier: usize) -> Expression {
-        let named = format!("({{name sku upc}} : ({}))", self.whole());
-        let name_begun = format!("({{name}} : ({}))", self.begun());
+        let named = || self.whole().within(NAMED);
+        let name_begun = || self.begun().within(NAME);
         let (table, words) = match tier {
-            0 => (NAMES, named.clone()),
-            1 => (NAMES, format!("({name_begun} NOT {named})")),
-            2 => (TEXTS, anywhere(&self.whole())),
-            _ => (TEXTS, format!("({} NOT {})", anywhere(&self.begun()), anywhere(&self.whole()))),
+            0 => (NAMES, named()),
+            1 => (NAMES, name_begun().without(named())),
+            2 => (TEXTS, self.whole().within(ANYWHERE)),
+            _ => (TEXTS, self.begun().within(ANYWHERE).without(self.whole().within(ANYWHERE))),
         };
-        let without = (table == TEXTS).then(|| format!("{named} OR {name_begun}"));
-        Expression { table, words: self.within(&words), without }
+        let without = (table == TEXTS).then(|| Find::Any(vec![named(), name_begun()]));
+        Expression { table, words: self.in_category(words), without }
     }
 
-    fn whole(&self) -> String {
-        self.words.join(" AND ")
+    fn whole(&self) -> Find {
+        Find::All(self.words.iter().cloned().map(Find::Word).collect())
     }
 
-    fn begun(&self) -> String {
-        all_begun(&self.words)
+    fn begun(&self) -> Find {
+        Find::all_begun(&self.words)
     }
 
-    fn within(&self, expression: &str) -> String {
+    fn in_category(&self, find: Find) -> Find {
         match &self.category {
-            None => expression.to_owned(),
+            None => find,
             Some(category) => {
                 let key: String = category.bytes().map(|byte| format!("{byte:02X}")).collect();
-                format!("{expression} AND category_key : \"{key}\"")
+                Find::All(vec![find, Find::Word(key).within(CATEGORY)])
             }
         }
     }
-}
-
-fn anywhere(words: &str) -> String {
-    format!("({{name description category sku upc}} : ({words}))")
 }
 
 #[cfg(test)]
@@ -93,12 +94,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn searches_are_quoted_words() {
+    fn a_search_is_for_words_that_begin_so_within_the_category() {
         let columns = "{name description category sku upc}";
-        let all = |q, category| Search::new(q, category).all().words;
-        assert_eq!(all("red lamp", None), format!("({columns} : (\"red\"* AND \"lamp\"*))"));
-        assert_eq!(all("a\" OR b\0*", None), format!("({columns} : (\"a\"\"\"* AND \"OR\"* AND \"b\"*))"));
-        assert_eq!(all("x", Some("Hi")), format!("({columns} : (\"x\"*)) AND category_key : \"4869\""));
+        let all = |q, category| Search::new(q, category).all().words.expression(store::Engine::Sqlite);
+        assert_eq!(all("red lamp", None), format!("({columns} : ((\"red\"* AND \"lamp\"*)))"));
+        assert_eq!(all("x", Some("Hi")), format!("(({columns} : (\"x\"*)) AND ({{category_key}} : (\"4869\")))"));
         assert!(Search::new("** \u{1f980}", None).finds_nothing());
     }
 }

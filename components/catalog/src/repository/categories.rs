@@ -75,7 +75,7 @@ pub(crate) async fn count(transaction: &Transaction) -> Result<i64> {
 pub(crate) async fn levels(transaction: &Transaction, id: CategoryId) -> Result<(i64, i64)> {
     const LEVELS: &str = "SELECT (SELECT count(*) FROM category_ancestors WHERE category_id = $1), \
          (SELECT COALESCE(max(n), 0) FROM (SELECT count(*) AS n FROM category_ancestors d \
-         CROSS JOIN category_ancestors a ON a.category_id = d.category_id WHERE d.ancestor_id = $1 GROUP BY d.category_id))";
+         CROSS JOIN category_ancestors a ON a.category_id = d.category_id WHERE d.ancestor_id = $1 GROUP BY d.category_id) AS lines)";
     let Some(mut row) = transaction.query_one(LEVELS, params![id.0]).await? else { return Ok((0, 0)) };
     let (with_above, deepest): (i64, i64) = (row.next()?, row.next()?);
     Ok((with_above, deepest - with_above))

@@ -1,7 +1,7 @@
 //! SQL of facets: what is counted beside a list.
 
 use model::Money;
-use store::{Database, Row, Value};
+use store::{Database, Engine, Row, Value};
 use web::Result;
 
 use super::lists::{Lead, MOST_MATCHES, Statement, browsing, has_prices, narrow, ordered};
@@ -44,7 +44,7 @@ pub(crate) struct FacetValue {
 
 /// Counts the values of a facet among the newest of what passes the filter.
 pub(crate) async fn count(database: &Database, filter: &Filter, facet: &Facet) -> Result<Counted> {
-    let (sql, params) = facet_statement(filter, facet);
+    let (sql, params) = facet_statement(database.engine().await?, filter, facet);
     let rows = database.query(&sql, params).await?;
     if *facet == Facet::Price {
         let mut range = Counted::Range { min: None, max: None };
@@ -66,8 +66,8 @@ pub(crate) async fn count(database: &Database, filter: &Filter, facet: &Facet) -
 }
 
 /// The first price and the last one of what is browsed.
-fn price_statement(filter: &Filter) -> (String, Vec<Value>) {
-    let mut statement = Statement::new("SELECT (SELECT p.price FROM ");
+fn price_statement(engine: Engine, filter: &Filter) -> (String, Vec<Value>) {
+    let mut statement = Statement::new(engine, "SELECT (SELECT p.price FROM ");
     browsing(&mut statement, filter, Order::Cheapest, None);
     statement.sql.push_str(" ORDER BY p.price LIMIT 1), (SELECT p.price FROM ");
     browsing(&mut statement, filter, Order::Dearest, None);
@@ -75,16 +75,16 @@ fn price_statement(filter: &Filter) -> (String, Vec<Value>) {
     (statement.sql, statement.params)
 }
 
-pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Value>) {
+pub(super) fn facet_statement(engine: Engine, filter: &Filter, facet: &Facet) -> (String, Vec<Value>) {
     let search = filter.search().map(|search| search.all());
     let browses = Lead::of(filter, search.as_ref()).is_none();
     if browses && *facet == Facet::Price {
-        return price_statement(filter);
+        return price_statement(engine, filter);
     }
     let value = match facet {
         Facet::Category => "p.category",
         Facet::CategoryId => "p.category_id",
-        Facet::InStock => "CASE WHEN p.stock > 0 THEN 1 ELSE 0 END",
+        Facet::InStock => "p.stock > 0",
         Facet::SupplierId => "p.supplier_id",
         Facet::Price => "p.price",
         Facet::Metadata(_) => "p.id",
@@ -94,7 +94,7 @@ pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Va
         Facet::Metadata(_) => "SELECT m.value, count(*) FROM ",
         _ => "SELECT f.value, count(*) FROM ",
     };
-    let mut statement = Statement::new(format!("{outer}(SELECT {value} AS value FROM "));
+    let mut statement = Statement::new(engine, format!("{outer}(SELECT {value} AS value FROM "));
     // Within a range of prices those stand together that are the cheapest.
     let order = if browses && has_prices(filter) { Order::Cheapest } else { Order::Newest };
     let key = narrow(&mut statement, filter, order, search.as_ref(), None);
@@ -105,7 +105,7 @@ pub(super) fn facet_statement(filter: &Filter, facet: &Facet) -> (String, Vec<Va
         statement.and(join, path.as_str(), "");
     }
     if *facet != Facet::Price {
-        statement.and(" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ", MOST_VALUES, "");
+        statement.and(" GROUP BY 1 ORDER BY 2 DESC, 1 NULLS FIRST LIMIT ", MOST_VALUES, "");
     }
     (statement.sql, statement.params)
 }

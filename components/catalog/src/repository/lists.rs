@@ -7,7 +7,7 @@
 
 use model::{Money, ProductId, ProductStatus};
 use serde::Deserialize;
-use store::{Database, Row, Value};
+use store::{Database, Engine, Find, Row, Value};
 use web::Result;
 
 use crate::product::{Expression, Filter, Order, Place, Search};
@@ -51,13 +51,13 @@ pub(crate) async fn page(
     after: Option<&Place>,
     count: u32,
 ) -> Result<Vec<Listed>> {
-    let order = filter.order();
+    let (order, engine) = (filter.order(), database.engine().await?);
     let Some(search) = filter.search().filter(|_| order == Order::Relevance) else {
         let search = filter.search().map(|search| search.all());
         let statement = if may_be_far_apart(filter, order) && are_few(database, filter).await? {
-            sorted_statement(filter, order, after, count)
+            sorted_statement(engine, filter, order, after, count)
         } else {
-            statement(filter, order, search.as_ref(), after, count)
+            statement(engine, filter, order, search.as_ref(), after, count)
         };
         return read(database, statement, 0).await;
     };
@@ -73,7 +73,7 @@ pub(crate) async fn page(
             break;
         }
         let expression = search.tier(tier);
-        let statement = statement(filter, Order::Newest, Some(&expression), after.take().as_ref(), missing);
+        let statement = statement(engine, filter, Order::Newest, Some(&expression), after.take().as_ref(), missing);
         listed.extend(read(database, statement, tier).await?);
     }
     Ok(listed)
@@ -82,13 +82,13 @@ pub(crate) async fn page(
 /// Up to `count` products that pass the filter, in its order, after `offset` others, as customers read them. For lists
 /// that stand in an index as they are: neither searched nor sorted otherwise than by age or price.
 pub(crate) async fn slice(database: &Database, filter: &Filter, offset: u32, count: u32) -> Result<Vec<String>> {
-    let listed = read(database, slice_statement(filter, offset, count), 0).await?;
+    let listed = read(database, slice_statement(database.engine().await?, filter, offset, count), 0).await?;
     Ok(listed.into_iter().map(|listed| listed.json).collect())
 }
 
-pub(super) fn slice_statement(filter: &Filter, offset: u32, count: u32) -> (String, Vec<Value>) {
-    let (sql, params) = statement(filter, filter.order(), None, None, count);
-    let mut statement = Statement { sql, params };
+pub(super) fn slice_statement(engine: Engine, filter: &Filter, offset: u32, count: u32) -> (String, Vec<Value>) {
+    let (sql, params) = statement(engine, filter, filter.order(), None, None, count);
+    let mut statement = Statement { engine, sql, params };
     statement.and(" OFFSET ", offset, "");
     (statement.sql, statement.params)
 }
@@ -100,13 +100,23 @@ async fn read(database: &Database, (sql, params): (String, Vec<Value>), tier: us
 
 /// A statement that grows condition by condition.
 pub(super) struct Statement {
+    pub(super) engine: Engine,
     pub(super) sql: String,
     pub(super) params: Vec<Value>,
 }
 
 impl Statement {
-    pub(super) fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), params: Vec::new() }
+    pub(super) fn new(engine: Engine, sql: impl Into<String>) -> Self {
+        Self { engine, sql: sql.into(), params: Vec::new() }
+    }
+
+    /// Appends that the words in `column` are those.
+    fn matches(&mut self, column: &str, words: &Find) {
+        let (operator, end) = match self.engine {
+            Engine::Sqlite => ("MATCH ", ""),
+            Engine::Postgres => ("@@ asked(", ")"),
+        };
+        self.and(&format!("{column} {operator}"), words.expression(self.engine), end);
     }
 
     /// Appends `before`, a parameter, `after`.
@@ -129,13 +139,14 @@ pub(super) fn ordered(order: Order, key: &str) -> String {
 
 /// The page's statement: the JSON of its products.
 pub(super) fn statement(
+    engine: Engine,
     filter: &Filter,
     order: Order,
     search: Option<&Expression>,
     after: Option<&Place>,
     count: u32,
 ) -> (String, Vec<Value>) {
-    let mut statement = Statement::new("SELECT p.body FROM ");
+    let mut statement = Statement::new(engine, "SELECT p.body FROM ");
     let key = narrow(&mut statement, filter, order, search, after);
     statement.and(&format!(" ORDER BY {} LIMIT ", ordered(order, &key)), count, "");
     (statement.sql, statement.params)
@@ -157,27 +168,28 @@ pub(super) fn has_prices(filter: &Filter) -> bool {
 
 /// Whether so few products pass a filter that they can be sorted. They stand together in the index of the prices.
 async fn are_few(database: &Database, filter: &Filter) -> Result<bool> {
-    let (sql, params) = few_statement(filter);
+    let (sql, params) = few_statement(database.engine().await?, filter);
     let row = database.query_one(&sql, params).await?;
     Ok(row.map(|mut row| row.next::<i64>()).transpose()?.is_some_and(|count| count <= MOST_MATCHES.into()))
 }
 
-pub(super) fn few_statement(filter: &Filter) -> (String, Vec<Value>) {
-    let mut statement = Statement::new("SELECT count(*) FROM (SELECT 1 FROM ");
+pub(super) fn few_statement(engine: Engine, filter: &Filter) -> (String, Vec<Value>) {
+    let mut statement = Statement::new(engine, "SELECT count(*) FROM (SELECT 1 FROM ");
     browsing(&mut statement, filter, Order::Cheapest, None);
-    statement.and(" LIMIT ", MOST_MATCHES + 1, ")");
+    statement.and(" LIMIT ", MOST_MATCHES + 1, ") few");
     (statement.sql, statement.params)
 }
 
 /// The page's statement when what passes the filter is sorted.
 pub(super) fn sorted_statement(
+    engine: Engine,
     filter: &Filter,
     order: Order,
     after: Option<&Place>,
     count: u32,
 ) -> (String, Vec<Value>) {
     let ordered = ordered(order, "p.id");
-    let mut statement = Statement::new("SELECT p.body FROM (SELECT p.id AS id FROM ");
+    let mut statement = Statement::new(engine, "SELECT p.body FROM (SELECT p.id AS id FROM ");
     along(&mut statement, index(filter, Order::Cheapest), filter, after);
     statement.and(&format!(" ORDER BY {ordered} LIMIT "), count, "");
     statement.sql.push_str(&format!(") f CROSS JOIN products p ON p.id = f.id ORDER BY {ordered}"));
@@ -237,7 +249,7 @@ impl<'a> Lead<'a> {
     fn select(&self, statement: &mut Statement, alias: &str) {
         match self {
             Lead::Search(search) => {
-                statement.and(&format!("{alias}.{} MATCH ", search.table), search.words.as_str(), "");
+                statement.matches(&format!("{alias}.{}", search.table), &search.words);
             }
             Lead::Metadata(path, value) => {
                 statement.and(&format!("{alias}.path = "), *path, "");
@@ -281,7 +293,7 @@ pub(super) fn narrow(
         statement.and(" AND p.price <= ", max.minor(), "");
     }
     if let Some(in_stock) = filter.in_stock {
-        statement.and(" AND CASE WHEN p.stock > 0 THEN 1 ELSE 0 END = ", in_stock, "");
+        statement.and(" AND (p.stock > 0) = ", in_stock, "");
     }
     let leading = usize::from(matches!(lead, Lead::Metadata(..)));
     for (path, value) in filter.metadata().skip(leading) {
@@ -315,8 +327,9 @@ fn following(
     // Read once for the page: few, or the pages before this one have been full of them.
     if let Lead::Search(Expression { without: Some(without), .. }) = lead {
         let names = Expression::NAMES;
-        let before = format!(" AND {key} NOT IN (SELECT n.rowid FROM {names} n WHERE n.{names} MATCH ");
-        statement.and(&before, without.as_str(), ")");
+        statement.sql.push_str(&format!(" AND {key} NOT IN (SELECT n.rowid FROM {names} n WHERE "));
+        statement.matches(&format!("n.{names}"), without);
+        statement.sql.push(')');
     }
     statement.and(" AND p.status = ", filter.status().as_str(), " AND p.deleted_at IS NULL");
     let before = if let (Order::Newest, Some(Place::Newest(id))) = (order, after) { Some(id.0) } else { None };
@@ -419,6 +432,6 @@ fn along(statement: &mut Statement, index: &str, filter: &Filter, after: Option<
         statement.and(" AND p.price <= ", max, "");
     }
     if let Some(in_stock) = filter.in_stock {
-        statement.and(" AND CASE WHEN p.stock > 0 THEN 1 ELSE 0 END = ", in_stock, "");
+        statement.and(" AND (p.stock > 0) = ", in_stock, "");
     }
 }

@@ -21,6 +21,7 @@ fn native(params: Vec<Value>) -> Vec<Native> {
     let native = |value| match value {
         Value::Null => Native::Null,
         Value::Integer(value) => Native::Integer(value),
+        Value::Boolean(value) => Native::Integer(value.into()),
         Value::Real(value) => Native::Real(value),
         Value::Text(value) => Native::Text(value),
         Value::Blob(value) => Native::Blob(value),
@@ -117,7 +118,8 @@ fn single_products_are_found_by_key() {
     let (skus, texts) = skus_statement(&["a", "b", "c"]);
     let skus = plan(&database, &skus, texts);
     assert!(skus.len() == 1 && skus[0].contains("products_sku (sku=?"), "{skus:?}");
-    for (sql, params) in [(EXPORT, params![1i64, 9i64]), (EXPORT_OF, params![1i64, 1i64, 9i64])] {
+    for (of, params) in [(None, params![1i64, 9i64]), (Some(UserId(1)), params![1i64, 9i64, 1i64])] {
+        let sql = &export_statement(Engine::Sqlite, of);
         let plan = plan(&database, sql, params);
         assert!(plan.len() == 1 && plan[0].contains("rowid>?"), "{plan:?}");
     }
@@ -305,7 +307,7 @@ proptest! {
         let images = serde_json::to_string(&[&name, &key]).unwrap();
         run(
             &format!("INSERT INTO products (supplier_id, name, description, price, currency, stock, category, \
-             category_id, sku, upc, images, metadata, status, created_at, updated_at) VALUES {}", rows(1, 15)),
+             category_id, sku, upc, images, metadata, status, created_at, updated_at) VALUES {}", store::values(1, 15)),
             params![
                 7i64, name.as_str(), "", price, "EUR", 3i64, "x", 5i64, sku.as_deref(), category.as_deref(), "[]", "{}",
                 "draft", time, time

@@ -5,7 +5,7 @@ use garde::Validate;
 use http::StatusCode;
 use model::{Role, UserId};
 use serde::Deserialize;
-use store::quoted_words;
+use store::words;
 use utoipa::{IntoParams, ToSchema};
 use web::{Caller, Error, Json, Page, PageQuery, Path, Query, Result};
 
@@ -66,7 +66,7 @@ impl Narrowed {
         if let Some(phone) = &phone {
             account::is_phone(phone).map_err(|refusal| Error::invalid("phone", refusal))?;
         }
-        let name = some(&self.name).map(|name| quoted_words(&name));
+        let name = some(&self.name).map(|name| words(&name));
         if name.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::invalid("name", "must have a letter or a digit"));
         }

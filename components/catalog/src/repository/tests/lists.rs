@@ -24,13 +24,19 @@ fn listed(database: &Connection, filter: &Filter, after: Option<&Place>, count: 
     let search = filter.search();
     if order != Order::Relevance {
         let search = search.map(|search| search.all());
-        let (sql, params) = statement(filter, order, search.as_ref(), after, count);
+        let (sql, params) = statement(Engine::Sqlite, filter, order, search.as_ref(), after, count);
         return ids(database, &sql, params);
     }
     (0..Search::TIERS)
         .flat_map(|tier| {
-            let (sql, params) =
-                statement(filter, Order::Newest, Some(&search.as_ref().unwrap().tier(tier)), None, count);
+            let (sql, params) = statement(
+                Engine::Sqlite,
+                filter,
+                Order::Newest,
+                Some(&search.as_ref().unwrap().tier(tier)),
+                None,
+                count,
+            );
             ids(database, &sql, params)
         })
         .collect()
@@ -67,7 +73,7 @@ fn browsing_reads_along_an_index_whatever_is_asked_for() {
         let item = Item { price: 500, ..thing(7, "x", None) };
         let by_name = query.contains("name");
         for after in [None, Some(place(filter.order(), &item))] {
-            let (sql, params) = statement(&filter, filter.order(), None, after.as_ref(), 21);
+            let (sql, params) = statement(Engine::Sqlite, &filter, filter.order(), None, after.as_ref(), 21);
             let plan = plan(&database, &sql, params).join("; ");
             let mut used = "(status=?".to_owned();
             if filter.category().is_some() {
@@ -104,7 +110,7 @@ fn slices_are_passed_over_along_the_same_index() {
         ("minPrice=0.03&inStock=true", 2, &[5, 4, 3]),
         ("category=odd&maxPrice=0.05&inStock=true", 0, &[9, 7, 5]),
     ] {
-        let (sql, params) = slice_statement(&filter(query), offset, 3);
+        let (sql, params) = slice_statement(Engine::Sqlite, &filter(query), offset, 3);
         let plan = plan(&database, &sql, params.clone()).join("; ");
         assert!(plan.contains("(status=?") && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
         assert_eq!(ids(&database, &sql, params), expected, "{query} {offset}");
@@ -131,10 +137,10 @@ fn few_matches_that_may_stand_far_apart_are_sorted() {
         if !apart {
             continue;
         }
-        let (sql, params) = few_statement(&filter);
+        let (sql, params) = few_statement(Engine::Sqlite, &filter);
         let few = plan(&database, &sql, params).join("; ");
         assert!(few.contains("COVERING INDEX products_cheapest") && few.contains("(status=?"), "{query}: {few}");
-        let (sql, params) = sorted_statement(&filter, filter.order(), None, 21);
+        let (sql, params) = sorted_statement(Engine::Sqlite, &filter, filter.order(), None, 21);
         let sorted = plan(&database, &sql, params).join("; ");
         // Of the newest no row is read that is not shown.
         let covering = filter.order() == Order::Newest;
@@ -143,13 +149,13 @@ fn few_matches_that_may_stand_far_apart_are_sorted() {
         assert!(sorted.contains("SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"), "{query}: {sorted}");
     }
     for query in ["minPrice=1", "maxPrice=9&category=lamps&inStock=true", "inStock=false", ""] {
-        let (sql, params) = facet_statement(&filter(query), &Facet::Price);
+        let (sql, params) = facet_statement(Engine::Sqlite, &filter(query), &Facet::Price);
         let prices = plan(&database, &sql, params).join("; ");
         assert_eq!(prices.matches("COVERING INDEX products_cheapest").count(), 2, "{query}: {prices}");
         assert!(!prices.contains("TEMP B-TREE"), "{query}: {prices}");
     }
     for query in ["minPrice=1", "maxPrice=9&category=lamps&inStock=true"] {
-        let (sql, params) = facet_statement(&filter(query), &Facet::SupplierId);
+        let (sql, params) = facet_statement(Engine::Sqlite, &filter(query), &Facet::SupplierId);
         assert!(plan(&database, &sql, params).join("; ").contains("INDEX products_cheapest"), "{query}");
     }
 }
@@ -161,7 +167,7 @@ fn prices_are_counted_from_the_first_to_the_last() {
         add(&database, &Item { price, status, ..thing(id, "x", None) });
     }
     let range = |query: &str| {
-        let (sql, params) = facet_statement(&filter(query), &Facet::Price);
+        let (sql, params) = facet_statement(Engine::Sqlite, &filter(query), &Facet::Price);
         let mut statement = database.prepare(&sql).unwrap();
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
         statement.query_row(params_from_iter(native(params)), read).unwrap()
@@ -188,7 +194,8 @@ fn what_leads_to_products_is_read_newest_first_and_only_so_far() {
             let filter = filter(&format!("{query}{more}&sort=newest"));
             for after in [None, Some(Place::Newest(ProductId(7)))] {
                 let search = filter.search().map(|search| search.all());
-                let (sql, params) = statement(&filter, Order::Newest, search.as_ref(), after.as_ref(), 21);
+                let (sql, params) =
+                    statement(Engine::Sqlite, &filter, Order::Newest, search.as_ref(), after.as_ref(), 21);
                 let plan = plan(&database, &sql, params).join("; ");
                 let scans = plan.matches("SCAN").count();
                 let leads = plan.matches("VIRTUAL TABLE INDEX").count();
@@ -203,7 +210,7 @@ fn what_leads_to_products_is_read_newest_first_and_only_so_far() {
     }
     for facet in [Facet::Category, Facet::InStock, Facet::Price, Facet::Metadata("color".into())] {
         for query in ["", "q=red", "categoryId=1&inStock=true", "category=x"] {
-            let (sql, params) = facet_statement(&filter(query), &facet);
+            let (sql, params) = facet_statement(Engine::Sqlite, &filter(query), &facet);
             assert!(sql.contains(" LIMIT "), "{sql}");
             plan(&database, &sql, params);
         }
@@ -385,7 +392,7 @@ proptest! {
                 let count = u32::try_from(size).unwrap();
                 let page = listed(&database, &filter, after.as_ref(), count);
                 if may_be_far_apart(&filter, order) {
-                    let (sql, params) = sorted_statement(&filter, order, after.as_ref(), count);
+                    let (sql, params) = sorted_statement(Engine::Sqlite, &filter, order, after.as_ref(), count);
                     prop_assert_eq!(&ids(&database, &sql, params), &page, "{} sorted", query);
                 }
                 found.extend(&page);
@@ -403,7 +410,7 @@ proptest! {
         if !search.finds_nothing() {
             let database = database();
             for expression in (0..Search::TIERS).map(|tier| search.tier(tier)).chain([search.all()]) {
-                let (sql, params) = statement(&filter("q=x"), Order::Newest, Some(&expression), None, 5);
+                let (sql, params) = statement(Engine::Sqlite, &filter("q=x"), Order::Newest, Some(&expression), None, 5);
                 ids(&database, &sql, params);
             }
         }
