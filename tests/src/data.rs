@@ -1,16 +1,21 @@
-//! The files of a shop, read from the outside.
+//! The data of a shop, read from the outside.
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use serde_json::{Value, json};
 
+use crate::postgres::Schemas;
+
 /// Rows of a result, each a list of its columns.
 pub type Rows = Vec<Vec<Value>>;
 
-/// Where a shop has its files.
+/// Where a shop has its data.
 pub(crate) struct Data {
+    /// Its files.
     root: PathBuf,
+    /// What its services have instead of files, when they are on Postgres.
+    schemas: Option<Schemas>,
 }
 
 /// The database of a service, below the directory of a shop.
@@ -19,8 +24,8 @@ pub(crate) fn file(root: &Path, service: &str) -> PathBuf {
 }
 
 impl Data {
-    pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+    pub(crate) fn new(root: &Path, schemas: Option<Schemas>) -> Self {
+        Self { root: root.to_owned(), schemas }
     }
 
     fn open(path: &Path, flags: OpenFlags) -> Option<Connection> {
@@ -34,6 +39,9 @@ impl Data {
 
     /// The rows of a query on the database of a service; none when it has no such database or table yet.
     pub(crate) fn query(&self, service: &str, sql: &str) -> Rows {
+        if let Some(schemas) = &self.schemas {
+            return schemas.query(service, sql);
+        }
         let path = file(&self.root, service);
         let Some(connection) = Self::open(&path, OpenFlags::SQLITE_OPEN_READ_ONLY) else { return Vec::new() };
         rows(&connection, sql).unwrap_or_else(|error| match error.to_string() {
@@ -44,9 +52,21 @@ impl Data {
 
     /// Changes the database of a service behind its back.
     pub(crate) fn tamper(&self, service: &str, sql: &str) {
+        if let Some(schemas) = &self.schemas {
+            return schemas.tamper(service, sql);
+        }
         let path = file(&self.root, service);
         let connection = Self::open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
         connection.execute_batch(sql).unwrap();
+    }
+
+    /// The last id that a table has ever given; null when it has given none.
+    pub(crate) fn last_id(&self, service: &str, table: &str) -> Value {
+        let sql = match self.schemas {
+            Some(_) => format!("SELECT last_value FROM {table}_id_seq WHERE is_called"),
+            None => format!("SELECT seq FROM sqlite_sequence WHERE name = '{table}'"),
+        };
+        self.query(service, &sql).pop().and_then(|mut row| row.pop()).unwrap_or(Value::Null)
     }
 
     /// Where a database is, or a key-value store.

@@ -85,7 +85,12 @@ const FINE: &[Fine] = &[
         "USE TEMP B-TREE",
         "it has been counted before: what is sorted is 10,000 or less",
     ),
-    fine("catalog", ") f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $", "USE TEMP B-TREE", "the newest 10,000 are counted"),
+    fine(
+        "catalog",
+        ") f GROUP BY 1 ORDER BY 2 DESC, 1 NULLS FIRST LIMIT $",
+        "USE TEMP B-TREE",
+        "the newest 10,000 are counted",
+    ),
     fine(
         "catalog",
         " f CROSS JOIN product_metadata m INDEXED BY product_metadata_of_product",

@@ -35,7 +35,6 @@ const MONEY: &str = "SELECT check_at, attempts FROM payments WHERE check_at IS N
 const PLACEMENTS: &str = "SELECT try_at, attempts FROM checkouts WHERE try_at IS NOT NULL \
      UNION ALL SELECT check_at, 1 FROM redemptions WHERE check_at IS NOT NULL AND status = 'held'";
 const MAILS: &str = "SELECT due_at, attempts FROM mails WHERE due_at IS NOT NULL ORDER BY id";
-const PROGRESS: &str = "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), (SELECT count(*) FROM inbox)";
 
 impl Shop {
     /// One round of housekeeping in every service that has any. Not on Spin: there, requests bring it about.
@@ -132,7 +131,8 @@ impl Shop {
                 pulse.due.extend(row[0].as_i64());
                 pulse.trace.extend(row);
             }
-            pulse.trace.extend(self.query(service, PROGRESS).concat());
+            pulse.trace.push(self.last_id(service, "outbox"));
+            pulse.trace.extend(self.query(service, "SELECT count(*) FROM inbox").concat());
         }
         for row in self.query("payments", MONEY) {
             *(if row[1] == 0 { &mut pulse.sending } else { &mut pulse.unknown }) += 1;

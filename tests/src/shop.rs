@@ -20,6 +20,7 @@ use crate::{
     data::Data,
     eventually,
     plans::Watch,
+    postgres::{Schemas, on_postgres},
     server::{Manifest, Server, Settings},
 };
 
@@ -139,6 +140,11 @@ impl Shop {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
+        let schemas = on_postgres().then(|| Schemas::new(&manifest.databases));
+        if let Some(schemas) = &schemas {
+            let url = |service: &String| (format!("{service}_database_url"), schemas.url(service));
+            variables.extend(manifest.databases.iter().map(url));
+        }
         variables.extend(options.variables);
         let output = Arc::<Mutex<Vec<String>>>::default();
         let settings = Settings {
@@ -158,7 +164,7 @@ impl Shop {
         let shop = Self {
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             manifest,
-            data: Data::new(directory.path()),
+            data: Data::new(directory.path(), schemas),
             clock,
             admin: OnceCell::new(),
             output,
@@ -266,6 +272,11 @@ impl Shop {
     /// The one value of a query on the database of a service, or null.
     pub fn value(&self, service: &str, sql: &str) -> Value {
         self.data.query(service, sql).first().and_then(|row| row.first()).cloned().unwrap_or(Value::Null)
+    }
+
+    /// The last id that a table of a service has ever given; null when it has given none.
+    pub fn last_id(&self, service: &str, table: &str) -> Value {
+        self.data.last_id(service, table)
     }
 
     /// Changes the database of a service behind its back: to see that an audit notices.

@@ -9,6 +9,7 @@
 // A test that cannot go on says why and ends.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod postgres;
 mod process;
 
 use std::{
@@ -18,6 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use postgres::Postgres;
 pub use process::Process;
 
 /// A port of 127.0.0.1 that nobody listens at right now.

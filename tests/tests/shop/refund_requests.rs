@@ -14,7 +14,7 @@ pub fn uuid(number: usize) -> String {
 /// Writes into orders' outbox what orders emit; their relay delivers it.
 pub fn emit(shop: &Shop, order: i64, request: &str, amount: Value) {
     // Another event each time, also when it is about the same request.
-    let number = shop.value("orders", "SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").as_u64().unwrap();
+    let number = shop.last_id("orders", "outbox").as_u64().unwrap();
     let now = shop.now().as_millis();
     let event = format!("00000000-0000-7000-8000-{number:012}");
     let envelope = json!({

@@ -1,0 +1,142 @@
+//! Shops whose services keep their data in Postgres: with `BODEGA_DATABASE=postgres`.
+//!
+//! All shops of a process share a server. Each has a database there, and each of its services a schema in that.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        LazyLock, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use postgres::{Client, NoTls, SimpleQueryMessage, error::SqlState, types::Type};
+use serde_json::{Value, json};
+use servers::Postgres;
+
+use crate::Rows;
+
+/// Whether services keep their data in Postgres.
+pub fn on_postgres() -> bool {
+    match std::env::var("BODEGA_DATABASE").as_deref() {
+        Ok("postgres") => true,
+        Ok("sqlite") | Err(_) => false,
+        Ok(other) => panic!("BODEGA_DATABASE is `{other}`; it must be `sqlite` or `postgres`"),
+    }
+}
+
+/// What tests call SQLite's by name. A number or a truth value out of JSON begins with a mark, so that it is not taken for a
+/// text.
+const NAMED_LIKE_SQLITES: &str = r"
+    CREATE SCHEMA sqlite;
+    SET search_path = sqlite;
+    CREATE FUNCTION marked(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+      SELECT CASE jsonb_typeof(value) WHEN 'null' THEN NULL WHEN 'string' THEN value #>> '{}'
+        WHEN 'number' THEN chr(1) || value::text WHEN 'boolean' THEN chr(1) || value::bool::int ELSE value::text END $$;
+    CREATE FUNCTION unmarked(value text) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$ SELECT ltrim(value, chr(1))::numeric $$;
+    CREATE FUNCTION json_extract(json text, path text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+      SELECT sqlite.marked(jsonb_path_query_first(json::jsonb, path::jsonpath)) $$;
+    CREATE FUNCTION json_get(json text, path text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+      SELECT sqlite.json_extract(json, CASE WHEN path LIKE '$%' THEN path ELSE '$.' || path END) $$;
+    CREATE OPERATOR ->> (leftarg = text, rightarg = text, function = sqlite.json_get);
+    CREATE FUNCTION json_each(json text) RETURNS TABLE (key text, value text) LANGUAGE sql IMMUTABLE AS $$
+      SELECT (row_number() OVER () - 1)::text, sqlite.marked(element) FROM jsonb_array_elements(json::jsonb) AS element $$;
+    CREATE FUNCTION json_array_length(json text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+      SELECT jsonb_array_length(json::jsonb) $$;
+    CREATE FUNCTION add(total numeric, value text) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
+      SELECT CASE WHEN value IS NULL THEN total ELSE coalesce(total, 0) + sqlite.unmarked(value) END $$;
+    CREATE AGGREGATE sum(text) (sfunc = sqlite.add, stype = numeric);
+    CREATE FUNCTION append(list text, value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+      SELECT CASE WHEN value IS NULL THEN list ELSE concat(list || ',', value) END $$;
+    CREATE AGGREGATE group_concat(text) (sfunc = sqlite.append, stype = text);
+";
+
+static SERVER: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+
+/// The database of one shop. It goes with this value.
+pub(crate) struct Schemas {
+    database: String,
+    clients: Mutex<HashMap<String, Client>>,
+}
+
+impl Schemas {
+    /// A new database with a schema for each of these services.
+    pub(crate) fn new(services: &[String]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let database = format!("shop_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let schemas: Vec<_> = services.iter().map(|service| format!("CREATE SCHEMA {service};")).collect();
+        aside(|| {
+            connect("postgres", "").batch_execute(&format!("CREATE DATABASE {database}")).unwrap();
+            connect(&database, "").batch_execute(&(schemas.concat() + NAMED_LIKE_SQLITES)).unwrap();
+        });
+        Self { database, clients: Mutex::default() }
+    }
+
+    /// The address of the schema of a service.
+    pub(crate) fn url(&self, service: &str) -> String {
+        format!("{}?options=-c%20search_path%3D{service}", SERVER.url(&self.database))
+    }
+
+    pub(crate) fn query(&self, service: &str, sql: &str) -> Rows {
+        self.with(service, |client| match rows(client, sql) {
+            Ok(rows) => rows,
+            // The service has not started yet.
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Vec::new(),
+            Err(error) => panic!("{service}: {error:?}: {sql}"),
+        })
+    }
+
+    pub(crate) fn tamper(&self, service: &str, sql: &str) {
+        self.with(service, |client| client.batch_execute(sql)).unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+    }
+
+    fn with<T: Send>(&self, service: &str, work: impl FnOnce(&mut Client) -> T + Send) -> T {
+        let mut guard = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = &mut *guard;
+        aside(|| work(clients.entry(service.to_owned()).or_insert_with(|| connect(&self.database, service))))
+    }
+}
+
+impl Drop for Schemas {
+    fn drop(&mut self) {
+        let clients = std::mem::take(&mut *self.clients.lock().unwrap_or_else(PoisonError::into_inner));
+        aside(|| {
+            drop(clients);
+            // Of what is left behind nobody ever asks again.
+            _ = connect("postgres", "").batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.database));
+        });
+    }
+}
+
+/// Does what must not be done on a thread that serves others: the client waits by blocking.
+fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn connect(database: &str, schema: &str) -> Client {
+    let url = match schema {
+        "" => SERVER.url(database),
+        schema => format!("{}?options=-c%20search_path%3D{schema},sqlite", SERVER.url(database)),
+    };
+    Client::connect(&url, NoTls).unwrap()
+}
+
+/// The rows as SQLite would give them: truth values as 0 and 1.
+fn rows(client: &mut Client, sql: &str) -> Result<Rows, postgres::Error> {
+    let statement = client.prepare(sql)?;
+    let types: Vec<_> = statement.columns().iter().map(|column| column.type_().clone()).collect();
+    let messages = client.simple_query(sql)?;
+    let value = |kind: &Type, text: &str| match *kind {
+        Type::BOOL => json!(i32::from(text == "t")),
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::NUMERIC | Type::FLOAT8 => serde_json::from_str(text).unwrap(),
+        _ => text.strip_prefix('\u{1}').map_or_else(|| json!(text), |number| serde_json::from_str(number).unwrap()),
+    };
+    let row = |message| match message {
+        SimpleQueryMessage::Row(row) => {
+            let columns = types.iter().enumerate();
+            Some(columns.map(|(place, kind)| row.get(place).map_or(Value::Null, |text| value(kind, text))).collect())
+        }
+        _ => None,
+    };
+    Ok(messages.into_iter().filter_map(row).collect())
+}
