@@ -9,8 +9,13 @@
 // A test that cannot go on says why and ends.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod mosquitto;
 mod postgres;
 mod process;
+mod rabbitmq;
+mod redis;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::OpenOptions,
@@ -19,8 +24,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use mosquitto::Mosquitto;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use rabbitmq::RabbitMq;
+pub use redis::Redis;
 
 /// A port of 127.0.0.1 that nobody listens at right now.
 pub fn free_port() -> u16 {

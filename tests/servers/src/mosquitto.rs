@@ -1,0 +1,77 @@
+use std::{fs, net::TcpStream, process::Command};
+
+use tempfile::TempDir;
+
+use crate::{Process, find, free_port};
+
+/// A Mosquitto that lets everybody in, forgets nobody's messages, and writes to disk whatever changes.
+pub struct Mosquitto {
+    directory: TempDir,
+    port: u16,
+    process: Process,
+}
+
+impl Mosquitto {
+    /// Starts one.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let process = run(&directory, port);
+        Self { directory, port, process }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether a message with this in it would outlast a kill.
+    #[cfg(test)]
+    pub(crate) fn has_saved(&self, text: &str) -> bool {
+        let database = fs::read(self.directory.path().join("mosquitto.db")).unwrap_or_default();
+        database.windows(text.len()).any(|part| part == text.as_bytes())
+    }
+
+    /// Ends it as a power failure would. What it was told in the last instant may be lost: Mosquitto acknowledges a
+    /// message before it writes its database.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it at the same port with the same data.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start_again(&mut self) {
+        self.process.kill();
+        self.process = run(&self.directory, self.port);
+    }
+}
+
+fn run(directory: &TempDir, port: u16) -> Process {
+    let program = find("mosquitto").expect("mosquitto is not installed");
+    let path = directory.path().display();
+    // As root it would otherwise become a user who may not enter the directory. A queue without bounds, because tests
+    // stop subscribers for longer than a thousand messages.
+    let config = format!(
+        "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {path}/\n\
+         autosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\n"
+    );
+    let file = directory.path().join("mosquitto.conf");
+    fs::write(&file, config).unwrap();
+    let mut command = Command::new(program);
+    command.arg("-c").arg(file);
+    // It listens when it has read its data again.
+    let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    Process::start("mosquitto", command, directory.path().join("log"), ready)
+}
