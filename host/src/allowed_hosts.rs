@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use http::Uri;
 use url::Host;
 
+use crate::address::Address;
+
 /// The domain of service chaining: `http://COMPONENT.spin.internal`.
 const CHAINING_DOMAIN: &str = "spin.internal";
 
@@ -69,11 +71,18 @@ impl AllowedHosts {
         let Ok(host) = Host::parse(authority.host()) else {
             return false;
         };
-        let Some(port) = authority.port_u16().or_else(|| default_port(scheme)) else {
-            return false;
-        };
+        self.allows_place(scheme, &host, authority.port_u16())
+    }
+
+    /// Whether a connection to the server at this address is allowed.
+    pub(crate) fn allows_address(&self, address: &Address) -> bool {
+        self.allows_place(&address.scheme, &address.host, address.port)
+    }
+
+    fn allows_place(&self, scheme: &str, host: &Host, port: Option<u16>) -> bool {
+        let port = port.or_else(|| default_port(scheme));
         let allowed =
-            |entry: &Entry| entry.allows_scheme(scheme) && entry.ports.allows(port) && entry.host.allows(&host);
+            |entry: &Entry| entry.allows_scheme(scheme) && entry.ports.allows(port) && entry.host.allows(host);
         self.0.iter().any(allowed)
     }
 
@@ -167,10 +176,10 @@ impl PortRule {
         })
     }
 
-    fn allows(&self, port: u16) -> bool {
+    fn allows(&self, port: Option<u16>) -> bool {
         match self {
             Self::Any => true,
-            Self::Range(first, end) => (*first..*end).contains(&port.into()),
+            Self::Range(first, end) => port.is_some_and(|port| (*first..*end).contains(&port.into())),
         }
     }
 }
@@ -230,6 +239,24 @@ mod tests {
         assert!(allows(&["http://localhost:8000..8010"], "http://localhost:8009/"));
         assert!(!allows(&["http://localhost:8000..8010"], "http://localhost:8010/"));
         assert!(allows(&["http://[::1]:80"], "http://[::1]/"));
+    }
+
+    #[test]
+    fn servers_other_than_those_of_the_web() {
+        let allows = |entry: &str, address: &str| {
+            let address = Address::parse(address, "redis").unwrap();
+            AllowedHosts::parse([entry]).unwrap().allows_address(&address)
+        };
+        assert!(allows("redis://*:*", "redis://user:secret@example.com:1/0"));
+        assert!(allows("redis://example.com", "redis://example.com:6379"));
+        assert!(allows("redis://example.com", "redis://:secret@example.com/1"));
+        assert!(allows("redis://127.0.0.0/8:7000", "127.0.0.1:7000"));
+        assert!(allows("rediss://*:*", "rediss://example.com"), "any port, though the scheme has no default one");
+        assert!(!allows("rediss://example.com:6379", "rediss://example.com"));
+        assert!(!allows("redis://example.com", "redis://example.com:6380"));
+        assert!(!allows("redis://example.com", "rediss://example.com:6379"));
+        assert!(!allows("redis://example.com", "redis://example.com@evil.com"));
+        assert!(!allows("mqtt://*:*", "redis://example.com"));
     }
 
     #[test]

@@ -11,9 +11,13 @@ mod generated {
             "spin:sqlite/sqlite.connection": crate::capabilities::sqlite::Connection,
             "spin:postgres/postgres.connection": crate::capabilities::postgres::Connection,
             "spin:postgres/postgres.connection-builder": crate::capabilities::postgres::Builder,
+            "spin:redis/redis.connection": crate::capabilities::redis::Connection,
+            "spin:mqtt/mqtt.connection": crate::capabilities::mqtt::Connection,
             "spin:key-value/key-value.store": crate::capabilities::key_value::StoreHandle,
         },
     });
 }
 
-pub(crate) use generated::spin::{key_value::key_value, postgres::postgres, sqlite::sqlite, variables::variables};
+pub(crate) use generated::spin::{
+    key_value::key_value, mqtt::mqtt, postgres::postgres, redis::redis, sqlite::sqlite, variables::variables,
+};

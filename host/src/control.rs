@@ -18,11 +18,12 @@ pub struct HostCall<'a> {
     pub instance: u64,
     /// Counts the calls of all components. Both phases of one call have the same number.
     pub sequence: u64,
-    /// `sqlite`, `postgres`, `key-value`, `variables` or `http`.
+    /// `sqlite`, `postgres`, `key-value`, `variables`, `redis`, `mqtt` or `http`.
     pub interface: &'static str,
     /// The function of the interface: `open`, `execute`, `get`, `send`, …
     pub function: &'static str,
-    /// What the call is about: the SQL text, `METHOD URL`, the key, the label.
+    /// What the call is about: the SQL text, `METHOD URL`, the key, the label, the channel, the topic, the command of Redis
+    /// without its arguments, the server without user and password.
     pub detail: &'a str,
     /// Whether the call is about to be carried out, or has been.
     pub phase: Phase,

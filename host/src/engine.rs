@@ -9,7 +9,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::artifact::deny;
-use crate::bindings::{key_value, postgres, sqlite, variables};
+use crate::bindings::{key_value, mqtt, postgres, redis, sqlite, variables};
 use crate::instance::{Data, InstanceState};
 use crate::manifest::unsupported;
 
@@ -85,6 +85,8 @@ pub(crate) fn linker(engine: &Engine) -> Result<Linker<InstanceState>> {
     postgres::add_to_linker::<_, Data>(&mut linker, |state| state)?;
     key_value::add_to_linker::<_, Data>(&mut linker, |state| state)?;
     variables::add_to_linker::<_, Data>(&mut linker, |state| state)?;
+    redis::add_to_linker::<_, Data>(&mut linker, |state| state)?;
+    mqtt::add_to_linker::<_, Data>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
@@ -111,9 +113,11 @@ pub(crate) fn check_imports(component: &Component) -> Result<()> {
 }
 
 fn is_offered(import: &str) -> bool {
-    const OWN: [&str; 4] = [
+    const OWN: [&str; 6] = [
         "spin:key-value/key-value@3.0.0",
+        "spin:mqtt/mqtt@3.0.0",
         "spin:postgres/postgres@4.2.0",
+        "spin:redis/redis@3.0.0",
         "spin:sqlite/sqlite@3.1.0",
         "spin:variables/variables@3.0.0",
     ];

@@ -11,6 +11,7 @@ use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::address::Address;
 use crate::allowed_hosts::AllowedHosts;
 use crate::capabilities::key_value::KeyValueStore;
 use crate::capabilities::outbound_http::Hooks;
@@ -34,6 +35,22 @@ pub(crate) struct Shared {
     pub(crate) pools: Pools,
 }
 
+impl Shared {
+    /// Where this address is, if the component may connect to it.
+    pub(crate) fn permit(&self, address: &str, scheme: &str) -> Option<Address> {
+        let address = Address::parse(address, scheme);
+        let permitted = address.as_ref().is_some_and(|address| self.allowed_hosts.allows_address(address));
+        if !permitted && !self.runtime.quiet {
+            let told = address.as_ref().map_or("an address that is none".to_owned(), Address::to_string);
+            let component = &self.id;
+            eprintln!(
+                "[{component}] may not connect to {told}: allowed_outbound_hosts of the component does not have it"
+            );
+        }
+        address.filter(|_| permitted)
+    }
+}
+
 /// The state of one instance.
 pub(crate) struct InstanceState {
     pub(crate) shared: Arc<Shared>,
@@ -41,6 +58,10 @@ pub(crate) struct InstanceState {
     pub(crate) table: ResourceTable,
     /// SQLite connections in `table`.
     pub(crate) connections: usize,
+    /// Connections to Redis in `table`.
+    pub(crate) redis_connections: usize,
+    /// Connections to MQTT brokers in `table`.
+    pub(crate) mqtt_connections: usize,
     pub(crate) limits: StoreLimits,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -76,6 +97,8 @@ impl InstanceState {
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
             connections: 0,
+            redis_connections: 0,
+            mqtt_connections: 0,
             limits: runtime
                 .max_guest_memory
                 .map_or_else(StoreLimits::default, |bytes| StoreLimitsBuilder::new().memory_size(bytes).build()),

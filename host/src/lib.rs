@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+mod address;
 mod allowed_hosts;
 mod application;
 mod artifact;
