@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use wasmtime::component::{Component as Compiled, Linker};
+use wasmtime::component::{Component as Compiled, InstancePre, Linker};
 use wasmtime_wasi_http::handler::{ProxyHandler, ProxyPre};
 use wasmtime_wasi_http::{p2, p3};
 
@@ -21,12 +21,13 @@ use crate::engine;
 use crate::files::Files;
 use crate::host::directory_of;
 use crate::instance::{InstanceState, Shared};
-use crate::manifest::{Component, Manifest};
+use crate::manifest::{Component, Manifest, MqttBroker};
 use crate::options::Options;
 use crate::routes::Router;
 use crate::runtime::{Runtime, Service};
 use crate::runtime_config::{Location, RuntimeConfig};
 use crate::template;
+use crate::triggers::{Entry, Handler, Plan, mqtt, redis};
 use crate::variables;
 use crate::worker::Factory;
 
@@ -36,6 +37,7 @@ pub(crate) struct Assembled {
     pub(crate) runtime: Arc<Runtime>,
     /// Components and the paths at which they want ticks.
     pub(crate) ticks: Vec<(String, String)>,
+    pub(crate) plan: Plan,
 }
 
 /// Does all that can be done before the first request, and fails for all that can be known by then.
@@ -43,12 +45,11 @@ pub(crate) struct Assembled {
 /// # Errors
 ///
 /// See [`Host::start`](crate::Host::start).
-pub(crate) fn assemble(options: Options) -> Result<Assembled> {
-    let manifest = Manifest::read(&options.manifest)?;
+pub(crate) fn assemble(manifest: &Manifest, options: &Options) -> Result<Assembled> {
     let directory = directory_of(&options.manifest);
     let router = Router::new(&manifest.http)?;
-    let values = variables::resolve(&manifest, &options.variables, &directory)?;
-    let stores = Stores::configure(&manifest, &options)?;
+    let values = variables::resolve(manifest, &options.variables, &directory)?;
+    let stores = Stores::configure(manifest, options)?;
     let engine = engine::engine()?;
     let linker = engine::linker(&engine)?;
     let quiet = options.quiet;
@@ -60,37 +61,40 @@ pub(crate) fn assemble(options: Options) -> Result<Assembled> {
     for warning in router.warnings() {
         tell(&format!("warning: {warning}"));
     }
-    let loader = Loader {
-        engine: &engine,
-        manifest: &manifest,
-        directory: &directory,
-        cache: &options.cache_dir,
-        progress: &tell,
-    };
-    let triggered: BTreeSet<&str> = manifest.http.iter().map(|t| t.component.as_str()).collect();
-    let runtime = Arc::new(runtime(&options, engine.clone()));
-    let mut services = HashMap::new();
-    let mut ticks = Vec::new();
-    for id in triggered {
+    let loader =
+        Loader { engine: &engine, manifest, directory: &directory, cache: &options.cache_dir, progress: &tell };
+    let runtime = Arc::new(runtime(options, engine.clone()));
+    let prepare = |id: &str| -> Result<Prepared> {
         let component = &manifest.components[id];
         let shared = share(id, component, &values, &stores, &directory, runtime.clone())
             .with_context(|| format!("component {id:?}"))?;
         let compiled = loader.load(id)?;
-        let pre = prepare(&linker, &compiled).with_context(|| format!("component {id:?}"))?;
-        let shared = Arc::new(shared);
+        let pre = link(&linker, &compiled).with_context(|| format!("component {id:?}"))?;
+        Ok((Arc::new(shared), pre))
+    };
+    let mut prepared = BTreeMap::new();
+    for id in manifest.triggered() {
+        prepared.insert(id, prepare(id)?);
+    }
+    let mut services = HashMap::new();
+    let mut ticks = Vec::new();
+    for id in manifest.http.iter().map(|trigger| trigger.component.as_str()).collect::<BTreeSet<_>>() {
+        let (shared, pre) = prepared[id].clone();
+        let pre = proxy(pre).with_context(|| format!("component {id:?}"))?;
         let handler = ProxyHandler::new(Factory { shared, pre });
         services.insert(id.to_owned(), Service { handler });
-        if let Some(path) = component.tick()? {
+        if let Some(path) = manifest.components[id].tick()? {
             ticks.push((id.to_owned(), path.to_owned()));
         }
     }
+    let plan = plan(manifest, &values, &prepared)?;
     let application = Arc::new(Application {
         name: manifest.application.name.clone(),
         version: manifest.application.version.clone(),
         router,
         services,
     });
-    Ok(Assembled { application, runtime, ticks })
+    Ok(Assembled { application, runtime, ticks, plan })
 }
 
 fn runtime(options: &Options, engine: wasmtime::Engine) -> Runtime {
@@ -185,11 +189,50 @@ fn share(
     })
 }
 
-fn prepare(linker: &Linker<InstanceState>, component: &Compiled) -> Result<ProxyPre<InstanceState>> {
+/// A component's grants and its code, ready to become instances.
+type Prepared = (Arc<Shared>, InstancePre<InstanceState>);
+
+/// Who hears what of the brokers.
+fn plan(manifest: &Manifest, values: &BTreeMap<String, String>, prepared: &BTreeMap<&str, Prepared>) -> Result<Plan> {
+    let render = |text: &str| template::render(text, values);
+    let handler = |id: &str, entry: fn(InstancePre<InstanceState>) -> Result<Entry>| {
+        let (shared, pre) = prepared[id].clone();
+        let entry = entry(pre).with_context(|| format!("component {id:?}"))?;
+        anyhow::Ok(Handler { shared, entry })
+    };
+    let mut plan = Plan::default();
+    let mut servers: BTreeMap<String, BTreeMap<String, Vec<Arc<Handler>>>> = BTreeMap::new();
+    for trigger in &manifest.brokers.redis {
+        let channels = servers.entry(render(&trigger.address)?).or_default();
+        let handlers = channels.entry(render(&trigger.channel)?).or_default();
+        handlers.push(Arc::new(handler(&trigger.component, Entry::redis)?));
+    }
+    for (address, channels) in servers {
+        plan.redis.push(redis::Subscriber::new(&address, channels)?);
+    }
+    if let Some(broker) = &manifest.brokers.mqtt_broker {
+        let broker = MqttBroker {
+            address: render(&broker.address)?,
+            username: render(&broker.username)?,
+            password: render(&broker.password)?,
+            keep_alive_interval: broker.keep_alive_interval.clone(),
+        };
+        for trigger in &manifest.brokers.mqtt {
+            let handler = handler(&trigger.component, Entry::mqtt)?;
+            plan.mqtt.push(mqtt::Subscriber::new(&broker, render(&trigger.topic)?, &trigger.qos, handler)?);
+        }
+    }
+    Ok(plan)
+}
+
+fn link(linker: &Linker<InstanceState>, component: &Compiled) -> Result<InstancePre<InstanceState>> {
     engine::check_imports(component)?;
     let mut linker = linker.clone();
     deny::define(&mut linker, component)?;
-    let pre = linker.instantiate_pre(component)?;
+    Ok(linker.instantiate_pre(component)?)
+}
+
+fn proxy(pre: InstancePre<InstanceState>) -> Result<ProxyPre<InstanceState>> {
     if let Ok(service) = p3::bindings::ServicePre::new(pre.clone()) {
         return Ok(ProxyPre::P3(service));
     }

@@ -18,6 +18,29 @@ mod generated {
     });
 }
 
+mod redis_handler {
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "redis-handler",
+        imports: { default: async | trappable },
+        with: { "spin:redis/redis": super::generated::spin::redis::redis },
+    });
+}
+
+mod mqtt_handler {
+    #![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "spin:mqtt-trigger/spin-mqtt",
+    });
+}
+
 pub(crate) use generated::spin::{
     key_value::key_value, mqtt::mqtt, postgres::postgres, redis::redis, sqlite::sqlite, variables::variables,
 };
+pub(crate) use mqtt_handler::SpinMqttPre as MqttHandlerPre;
+pub(crate) use mqtt_handler::spin::mqtt_trigger::spin_mqtt_types::Metadata as MqttMetadata;
+pub(crate) use redis_handler::RedisHandlerPre;

@@ -16,38 +16,49 @@ use tokio::time::MissedTickBehavior;
 
 use crate::application::{Application, boxed};
 use crate::assemble;
+use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::runtime::Runtime;
 use crate::server::Server;
+use crate::triggers::Triggers;
 
 /// A running application.
 pub struct Host {
     address: SocketAddr,
     application: Arc<Application>,
     runtime: Arc<Runtime>,
-    server: Server,
+    /// Only if there is an HTTP trigger.
+    server: Option<Server>,
+    triggers: Triggers,
     ticks: JoinSet<()>,
     stop_timeout: Duration,
 }
 
 impl Host {
     /// Starts the application: reads the manifest, loads the components (compiling those that the
-    /// cache does not have), and serves.
+    /// cache does not have), subscribes to what brokers have for them, and serves.
     ///
     /// # Errors
     ///
     /// If the manifest asks for what this host lacks, a file is missing or wrong, a required variable
-    /// has no value, or the address is taken. The message says what to do.
+    /// has no value, the address is taken, or a broker cannot be reached. The message says what to do.
     pub async fn start(options: Options) -> Result<Self> {
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .with_context(|| format!("cannot listen at {}; --listen takes another address", options.listen))?;
-        let address = listener.local_addr()?;
+        let manifest = Manifest::read(&options.manifest)?;
+        let (listener, address) = if manifest.http.is_empty() {
+            (None, options.listen)
+        } else {
+            let listener = TcpListener::bind(options.listen)
+                .await
+                .with_context(|| format!("cannot listen at {}; --listen takes another address", options.listen))?;
+            let address = listener.local_addr()?;
+            (Some(listener), address)
+        };
         let tick_interval = options.tick_interval;
         let stop_timeout = options.stop_timeout;
-        let assembled = tokio::task::spawn_blocking(move || assemble::assemble(options)).await??;
+        let assembled = tokio::task::spawn_blocking(move || assemble::assemble(&manifest, &options)).await??;
         let (application, runtime) = (assembled.application, assembled.runtime);
         _ = runtime.application.set((address, Arc::downgrade(&application)));
+        let triggers = Triggers::start(assembled.plan).await?;
         let mut ticks = JoinSet::new();
         if let Some(interval) = tick_interval {
             for (component, path) in assembled.ticks {
@@ -55,7 +66,8 @@ impl Host {
             }
         }
         Ok(Self {
-            server: Server::start(listener, application.clone()),
+            server: listener.map(|listener| Server::start(listener, application.clone())),
+            triggers,
             address,
             application,
             runtime,
@@ -64,7 +76,7 @@ impl Host {
         })
     }
 
-    /// The address that the application is served at.
+    /// The address that the application is served at. Nothing listens there if it has no HTTP trigger.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -79,6 +91,17 @@ impl Host {
         self.application.router.routes().to_vec()
     }
 
+    /// What the application hears of brokers, as `SERVER/CHANNEL`, and the components that handle it.
+    pub fn subscriptions(&self) -> Vec<(String, String)> {
+        self.triggers.listed().to_vec()
+    }
+
+    /// Waits until a trigger cannot go on because its broker is gone, and returns why. Spin ends then; of this host all
+    /// else goes on, and it is for the caller to stop it. Without such triggers this waits forever.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        self.triggers.failed().await
+    }
+
     /// Sends a request to a component the way another component does, by service chaining, and
     /// collects the response. Only path and query of the URI count.
     ///
@@ -90,7 +113,7 @@ impl Host {
         call(&self.runtime, component, request).await
     }
 
-    /// Stops the application: accepts no more requests, lets those in flight and the work they have
+    /// Stops the application: accepts no more requests and messages, lets those in flight and the work they have
     /// spawned finish within [`Options::stop_timeout`], and ends what is left.
     ///
     /// # Errors
@@ -98,7 +121,12 @@ impl Host {
     /// None at present; a connection that does not end in time is closed.
     pub async fn stop(mut self) -> Result<()> {
         self.ticks.shutdown().await;
-        self.server.stop(self.stop_timeout).await;
+        let server = async {
+            if let Some(server) = &mut self.server {
+                server.stop(self.stop_timeout).await;
+            }
+        };
+        tokio::join!(server, self.triggers.stop(self.stop_timeout));
         self.runtime.lifecycle.drain(self.stop_timeout).await;
         Ok(())
     }

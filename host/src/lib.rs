@@ -31,6 +31,7 @@ mod runtime;
 mod runtime_config;
 mod server;
 mod template;
+mod triggers;
 mod variables;
 mod worker;
 

@@ -104,25 +104,28 @@ async fn serve(up: Up) -> Result<()> {
     let quiet = up.quiet;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle signals")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle signals")?;
-    let host = Host::start(up.options()).await?;
+    let mut host = Host::start(up.options()).await?;
     if !quiet {
         announce(&host);
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let ended = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        error = host.failed() => Err(error),
+    };
     if !quiet {
         eprintln!("Stopping");
     }
-    host.stop().await
+    host.stop().await.and(ended)
 }
 
 fn announce(host: &Host) {
-    eprintln!("Serving {}", host.url());
-    let routes = host.routes();
-    let width = routes.iter().map(|(route, _)| route.len()).max();
-    for (route, component) in routes {
-        eprintln!("  {route:width$}  {component}", width = width.unwrap_or(0));
+    let lists = [(format!("Serving {}", host.url()), host.routes()), ("Listening to".to_owned(), host.subscriptions())];
+    for (title, entries) in lists.into_iter().filter(|(_, entries)| !entries.is_empty()) {
+        eprintln!("{title}");
+        let width = entries.iter().map(|(entry, _)| entry.len()).max();
+        for (entry, component) in entries {
+            eprintln!("  {entry:width$}  {component}", width = width.unwrap_or(0));
+        }
     }
 }

@@ -3,11 +3,15 @@
 //! What Spin knows and this host does not is refused by name; what neither knows is an error too,
 //! because a misspelt grant must not pass silently.
 
-use std::collections::BTreeMap;
+mod brokers;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+
+pub(crate) use brokers::{Brokers, MqttBroker};
 
 /// A map that keeps the order of names, so that messages and start-up are deterministic.
 type Map<V> = BTreeMap<String, V>;
@@ -26,6 +30,8 @@ pub(crate) struct Manifest {
     pub(crate) components: Map<Component>,
     #[serde(skip)]
     pub(crate) http: Vec<HttpTrigger>,
+    #[serde(skip)]
+    pub(crate) brokers: Brokers,
 }
 
 /// `[application]`
@@ -200,10 +206,7 @@ impl Manifest {
     fn parse(text: &str) -> Result<Self> {
         let mut manifest: Self = toml::from_str(text)?;
         ensure!(manifest.spin_manifest_version == toml::Value::Integer(2), "spin_manifest_version must be 2");
-        if let Some(name) = manifest.application.trigger.keys().next() {
-            return Err(unsupported(&format!("application.trigger.{name}")));
-        }
-        manifest.http = manifest.http_triggers()?;
+        (manifest.http, manifest.brokers) = manifest.read_triggers()?;
         for (name, component) in &manifest.components {
             component
                 .check()
@@ -234,18 +237,34 @@ impl Manifest {
         Ok(())
     }
 
-    fn http_triggers(&self) -> Result<Vec<HttpTrigger>> {
-        let mut http = Vec::new();
+    fn read_triggers(&self) -> Result<(Vec<HttpTrigger>, Brokers)> {
+        let (mut http, mut brokers) = (Vec::new(), Brokers::default());
         for (kind, triggers) in &self.triggers {
-            if kind != "http" {
-                return Err(unsupported(&format!("[[trigger.{kind}]]")));
-            }
             for table in triggers {
-                http.push(self.http_trigger(table.clone())?);
+                match kind.as_str() {
+                    "http" => http.push(self.http_trigger(table.clone())?),
+                    _ => brokers.add(kind, table)?,
+                }
             }
         }
-        ensure!(!http.is_empty(), "there is no [[trigger.http]]: nothing would be served");
-        Ok(http)
+        brokers.complete(&self.application)?;
+        for (kind, component) in brokers.components() {
+            self.check_triggered(kind, component)?;
+        }
+        ensure!(!http.is_empty() || brokers.components().count() > 0, "there is no trigger: nothing would be served");
+        Ok((http, brokers))
+    }
+
+    /// The components that have a trigger, each once.
+    pub(crate) fn triggered(&self) -> BTreeSet<&str> {
+        let http = self.http.iter().map(|trigger| trigger.component.as_str());
+        http.chain(self.brokers.components().map(|(_, component)| component)).collect()
+    }
+
+    fn check_triggered(&self, kind: &str, component: &str) -> Result<()> {
+        let exists = self.components.contains_key(component);
+        ensure!(exists, "[[trigger.{kind}]] names the component {component:?}, which does not exist");
+        Ok(())
     }
 
     fn http_trigger(&self, table: toml::Table) -> Result<HttpTrigger> {
@@ -268,11 +287,7 @@ impl Manifest {
         if let Route::Private(PrivateRoute { private: false }) = trigger.route {
             bail!("route must be a pattern or {{ private = true }}, not {{ private = false }}");
         }
-        ensure!(
-            self.components.contains_key(&trigger.component),
-            "[[trigger.http]] names the component {:?}, which does not exist",
-            trigger.component
-        );
+        self.check_triggered("http", &trigger.component)?;
         Ok(trigger)
     }
 }

@@ -21,6 +21,22 @@ use crate::instance::{InstanceState, Shared};
 /// How long an instance waits for its next request, as in Spin.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// What a new instance of a component lives in.
+///
+/// # Errors
+///
+/// If the component's files are gone.
+pub(crate) fn new_store(shared: &Arc<Shared>) -> anyhow::Result<Store<InstanceState>> {
+    let runtime = &shared.runtime;
+    let mut store = Store::new(&runtime.engine, InstanceState::new(shared)?);
+    if runtime.max_guest_memory.is_some() {
+        store.limiter(|state| &mut state.limits);
+    }
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    Ok(store)
+}
+
 /// Makes the instances of one component.
 pub(crate) struct Factory {
     pub(crate) shared: Arc<Shared>,
@@ -34,14 +50,8 @@ impl HandlerState for Factory {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Policy>> {
         let runtime = &self.shared.runtime;
-        let state = InstanceState::new(&self.shared).map_err(wasmtime::Error::from_anyhow)?;
-        let (number, switch) = (state.gate.instance, state.gate.switch.clone());
-        let mut store = Store::new(&runtime.engine, state);
-        if runtime.max_guest_memory.is_some() {
-            store.limiter(|state| &mut state.limits);
-        }
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        let mut store = new_store(&self.shared).map_err(wasmtime::Error::from_anyhow)?;
+        let (number, switch) = (store.data().gate.instance, store.data().gate.switch.clone());
         let proxy = self.pre.instantiate_async(&mut store).await?;
         runtime.lifecycle.born(number, switch.clone());
         Ok(Instance {

@@ -141,7 +141,7 @@ pub fn request(method: Method, path: &str, body: &str) -> Request<Full<Bytes>> {
 
 /// Puts the paths of the built guests for `{probe}` and so on.
 pub fn with_sources(manifest: &str) -> String {
-    ["probe", "hello", "consumer", "provider"].into_iter().fold(manifest.to_owned(), |manifest, name| {
+    ["probe", "hello", "consumer", "provider", "listener"].into_iter().fold(manifest.to_owned(), |manifest, name| {
         let place = format!("\"{{{name}}}\"");
         if !manifest.contains(&place) {
             return manifest;

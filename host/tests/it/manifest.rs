@@ -9,7 +9,12 @@ async fn names_what_it_does_not_support() {
         (component("ai_models = [\"llama\"]"), "the field ai_models"),
         (component("allowed_http_hosts = [\"a\"]"), "the field allowed_http_hosts"),
         (component("profile = {}"), "the field profile"),
-        (PROBE.to_owned() + "[[trigger.redis]]\nchannel = \"x\"\ncomponent = \"probe\"", "[[trigger.redis]]"),
+        (PROBE.to_owned() + "[[trigger.sqs]]\nqueue = \"x\"\ncomponent = \"probe\"", "[[trigger.sqs]]"),
+        (PROBE.to_owned() + "[application.trigger.sqs]\nqueue = \"x\"", "application.trigger.sqs"),
+        (
+            PROBE.to_owned() + "[[trigger.redis]]\nchannel = \"x\"\ncomponent = { source = \"x\" }",
+            "an inline component",
+        ),
         (PROBE.to_owned() + "[[trigger.http]]\nroute = \"/x\"\nstatic_response = { body = \"x\" }", "static_response"),
         (
             PROBE.to_owned()

@@ -1,6 +1,8 @@
 //! Does what a test tells it to, with whatever the host offers: the last segment of a request's path,
 //! or its header `x-probe`, names the deed, its query has the details, and the answer tells the result. Errors of the host are answered 409.
 
+mod brokers;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
@@ -94,6 +96,14 @@ impl Deed {
                 self.sql(std::str::from_utf8(&body)?).await
             }
             "get" | "set" | "delete" | "exists" | "keys" => self.key_value().await,
+            "redis" => {
+                let commands = request.into_body().collect().await?.to_bytes();
+                brokers::redis(self.text("address")?, &commands).await
+            }
+            "mqtt" => {
+                let messages = request.into_body().collect().await?.to_bytes();
+                brokers::mqtt(self.text("address")?, self.text("password")?, &messages).await
+            }
             "spawn" => self.spawn(),
             other => bail!("no such deed: {other}"),
         }
