@@ -132,6 +132,7 @@ async fn receive(events: &mut EventLoop, sender: UnboundedSender<Publish>) -> Co
 async fn handle(mut messages: UnboundedReceiver<Publish>, handler: &Handler, stopped: &mut Stopped) {
     loop {
         let message = tokio::select! {
+            biased;
             () = stopped.told() => return,
             message = messages.recv() => message,
         };

@@ -68,6 +68,7 @@ impl Subscription {
         let mut messages = self.connection.on_message();
         loop {
             let message = tokio::select! {
+                biased;
                 () = stopped.told() => return Ok(()),
                 message = messages.next() => message,
             };

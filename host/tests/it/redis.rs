@@ -1,10 +1,13 @@
 //! Redis: what components can have it do, and what they are told.
 
-use http::Method;
+use std::sync::{Arc, Mutex};
+
+use bodega_host::{Control, HostCall, Phase, Verdict};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use servers::{Redis, needs};
 
-use crate::fixture::{Answer, Fixture, PROBE, request, start};
+use crate::fixture::{Answer, Fixture, PROBE, request, start, start_with};
 
 /// The probe, which may connect to these hosts.
 pub fn allowing(host: &str) -> String {
@@ -148,4 +151,39 @@ async fn a_server_that_is_gone_is_an_error() {
     assert!(refused.error().contains("Other"), "{}", refused.body);
     redis.start_again();
     ask(&fixture, &redis.url(), json!([["get", "k"]])).await.json();
+}
+
+/// Notes every call, fails what comes after `INCR`, and kills who is about to publish.
+#[derive(Default)]
+struct Faults(Mutex<Vec<String>>);
+
+impl Control for Faults {
+    fn on_call(&self, call: &HostCall<'_>) -> Verdict {
+        match (call.function, call.detail, call.phase) {
+            (_, "INCR", Phase::After) => return Verdict::Fail("lost".into()),
+            ("publish", _, Phase::Before) => return Verdict::Kill,
+            (_, _, Phase::After) => {}
+            _ => self.0.lock().unwrap().push(format!("{}.{} {}", call.interface, call.function, call.detail)),
+        }
+        Verdict::Proceed
+    }
+}
+
+#[tokio::test]
+async fn control_sees_calls_without_secrets_and_can_fault_them() {
+    needs!("redis-server");
+    let redis = Redis::start_with(&[("requirepass", "s3cret")]);
+    let faults = Arc::new(Faults::default());
+    let fixture = start_with(&allowing(&redis.url()), |options| options.control = Some(faults.clone())).await;
+    let address = format!("redis://:s3cret@127.0.0.1:{}", redis.port());
+    let commands = json!([["AUTH", "s3cret"], ["INCR", "n"], ["get", "n"], ["del", "a", "b"]]);
+    let results = ask(&fixture, &address, commands).await.json();
+    assert!(results[1]["error"].as_str().unwrap().contains("lost"), "{results}");
+    assert_eq!((&results[2], &results[3]), (&json!("1"), &json!(0)));
+    let open = format!("redis.open {}", redis.url());
+    let seen = std::mem::take(&mut *faults.0.lock().unwrap());
+    assert_eq!(seen, [&open, "redis.execute AUTH", "redis.execute INCR", "redis.get n", "redis.del a b"]);
+    let killed = ask(&fixture, &address, json!([["set", "n", "5"], ["publish", "c", "x"], ["set", "n", "6"]])).await;
+    assert_eq!(killed.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(ask(&fixture, &address, json!([["get", "n"]])).await.json(), json!(["5"]));
 }
