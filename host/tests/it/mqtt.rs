@@ -41,7 +41,7 @@ impl Listener {
     async fn incoming(&mut self) -> Incoming {
         loop {
             let event = tokio::time::timeout(Duration::from_secs(20), self.events.poll());
-            if let Event::Incoming(packet) = event.await.expect("nothing came").unwrap() {
+            if let Event::Incoming(packet) = event.await.unwrap().unwrap() {
                 return packet;
             }
         }

@@ -74,7 +74,7 @@ struct Heard(UnboundedReceiver<String>);
 impl Heard {
     async fn next(&mut self) -> String {
         let line = tokio::time::timeout(Duration::from_secs(20), self.0.recv());
-        line.await.expect("nothing was heard").unwrap()
+        line.await.unwrap().unwrap()
     }
 
     /// The next lines, in the order of the alphabet.
