@@ -3,9 +3,13 @@
 //! Money in events is in major units with two decimals, as everywhere in JSON.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Currency, Money, OrderId, PaymentId, ProductId, ProductStatus, RefundId, Role, Timestamp, UserId};
+
+#[cfg(test)]
+mod contract;
 
 /// The payload of one type of event.
 pub trait Event: Serialize + DeserializeOwned {
@@ -21,12 +25,12 @@ pub trait Event: Serialize + DeserializeOwned {
 }
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident = $wire:literal => [$($subscriber:literal),*], $kind:literal / $key:ident {
+    ($($(#[doc = $doc:literal])* $name:ident = $wire:literal => [$($subscriber:literal),*], $kind:literal / $key:ident {
         $($(#[$field_doc:meta])* $field:ident: $type:ty,)+
     })+) => {
         $(
-            $(#[$doc])*
-            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+            $(#[doc = $doc])*
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
             #[serde(rename_all = "camelCase")]
             pub struct $name { $($(#[$field_doc])* pub $field: $type,)+ }
 
@@ -39,6 +43,12 @@ macro_rules! events {
 
         /// Every type of event with its subscribers.
         pub const ALL: &[(&str, &[&str])] = &[$(($wire, &[$($subscriber),*]),)+];
+
+        /// The shape of every payload, and of what it refers to.
+        #[cfg(test)]
+        fn shapes() -> Vec<contract::Shape> {
+            vec![$(contract::Shape::of::<$name>($kind, concat!($($doc),*)),)+]
+        }
     };
 }
 
@@ -271,6 +281,7 @@ events! {
         /// True when nothing of the payment is left.
         full: bool,
         /// The request of orders that it answers; none when it was made in another way.
+        #[schema(value_type = Option<String>, format = "uuid")]
         request_id: Option<Uuid>,
     }
 
@@ -281,6 +292,7 @@ events! {
         /// The refund; none when nothing could be given back in the first place.
         refund_id: Option<RefundId>,
         /// The request of orders that it answers; none when it was made in another way.
+        #[schema(value_type = Option<String>, format = "uuid")]
         request_id: Option<Uuid>,
         /// What the customer has not got.
         amount: Money,
@@ -315,6 +327,7 @@ events! {
         /// Why, for people.
         reason: String,
         /// The placement that it came of, when another service had it placed.
+        #[schema(value_type = Option<String>, format = "uuid")]
         key: Option<Uuid>,
     }
 
@@ -381,6 +394,7 @@ events! {
         /// The order.
         order_id: OrderId,
         /// Names this refund for ever: the answer repeats it.
+        #[schema(value_type = String, format = "uuid")]
         request_id: Uuid,
         /// How much.
         amount: Money,
@@ -411,6 +425,7 @@ events! {
         /// The order.
         order_id: OrderId,
         /// The placement under which the code was redeemed.
+        #[schema(value_type = String, format = "uuid")]
         key: Uuid,
     }
 
@@ -419,12 +434,13 @@ events! {
         /// The order.
         order_id: OrderId,
         /// The placement under which the code was redeemed.
+        #[schema(value_type = String, format = "uuid")]
         key: Uuid,
     }
 }
 
 /// One line of an order as it was sold: what, how many, and at which price.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SoldItem {
     /// The product.
@@ -447,7 +463,7 @@ impl SoldItem {
 }
 
 /// One line of an order: what and how many.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderedItem {
     /// The product.

@@ -13,6 +13,7 @@ mod payment;
 mod product;
 mod role;
 mod time;
+pub mod topic;
 
 pub use address::Address;
 pub use classic::Family;
