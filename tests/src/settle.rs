@@ -29,7 +29,9 @@ struct Pulse {
     trace: Vec<Value>,
 }
 
-const DELIVERIES: &str = "SELECT due_at, attempts FROM deliveries WHERE parked_at IS NULL ORDER BY id";
+/// What is held for a subscriber that cannot be reached is due when somebody looks whether it can be again.
+const DELIVERIES: &str = "SELECT CASE WHEN d.due_at < 9007199254740991 THEN d.due_at ELSE coalesce((SELECT probe_at \
+     FROM lanes l WHERE l.subscriber = d.subscriber), 0) END, attempts FROM deliveries d WHERE parked_at IS NULL ORDER BY id";
 const MONEY: &str = "SELECT check_at, attempts FROM payments WHERE check_at IS NOT NULL \
      UNION ALL SELECT check_at, attempts + declined FROM refunds WHERE check_at IS NOT NULL";
 const PLACEMENTS: &str = "SELECT try_at, attempts FROM checkouts WHERE try_at IS NOT NULL \

@@ -6,6 +6,7 @@
 
 mod envelope;
 mod inbox;
+mod lanes;
 mod outbox;
 mod relay;
 pub mod trace;
@@ -15,7 +16,8 @@ use store::Migrations;
 
 pub use envelope::Envelope;
 pub use inbox::{Batch, Receipt, Refused, knows_foreign, receive, write_down_foreign};
-pub use outbox::{Backlog, Parked, backlog, emit, emit_all, parked, replay, replay_all};
+pub use lanes::outages;
+pub use outbox::{Backlog, Parked, backlog, copy_all_to, emit, emit_all, parked, replay, replay_all};
 pub use relay::{has_work, relay, relay_due};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations/common");

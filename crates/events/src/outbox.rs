@@ -1,15 +1,19 @@
 //! The outbox: events written in the transaction that made them true, and who still waits for a copy.
 
-use std::{collections::HashMap, time::Duration};
+use std::{cell::Cell, collections::HashMap, time::Duration};
 
 use model::{Timestamp, event::Event};
 use serde::Serialize;
 use store::{Database, Durability, Error, Result, Row, Transaction, Value, params, typed_values};
 
-use crate::{Envelope, relay};
+use crate::{
+    Envelope,
+    lanes::{self, HELD},
+    relay,
+};
 
 /// How long a relay may take with what it claimed before others take over.
-const LEASE: Duration = Duration::from_secs(20);
+pub(crate) const LEASE: Duration = Duration::from_secs(20);
 /// Events that one round takes.
 pub(crate) const ROUND: usize = 64;
 /// So many of them are of one subject.
@@ -22,6 +26,38 @@ pub(crate) struct Delivery {
     pub(crate) subject: String,
     pub(crate) envelope: String,
     pub(crate) attempts: u32,
+    /// How often the subscriber could not be reached before, when this is sent to see whether it can be again; else 0.
+    pub(crate) outage: i64,
+}
+
+/// What [`Delivery::read`] reads, of `deliveries`.
+pub(crate) const COPY: &str =
+    "id, subscriber, subject, (SELECT envelope FROM outbox WHERE outbox.id = deliveries.outbox_id), attempts";
+
+impl Delivery {
+    pub(crate) fn read(row: Row) -> Result<Self> {
+        Self::read_from(&mut { row })
+    }
+
+    fn read_from(row: &mut Row) -> Result<Self> {
+        Ok(Self {
+            id: row.next()?,
+            subscriber: row.next()?,
+            subject: row.next()?,
+            envelope: row.next()?,
+            attempts: row.next()?,
+            outage: 0,
+        })
+    }
+}
+
+thread_local! {
+    static BROKER: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// Says who has a copy of every event, beside its subscribers, so that it leaves the shop: nobody at first.
+pub fn copy_all_to(broker: Option<&'static str>) {
+    BROKER.set(broker);
 }
 
 /// Announces `event`, which happens if and when `transaction` commits. `producer` is the service's own name.
@@ -55,7 +91,8 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
         .map(|mut row| Ok((row.next::<i64>()?, row.next::<String>()?)))
         .collect::<Result<Vec<_>>>()?;
     written.sort_unstable();
-    if E::SUBSCRIBERS.is_empty() {
+    let broker = BROKER.get();
+    if E::SUBSCRIBERS.is_empty() && broker.is_none() {
         return Ok(());
     }
 
@@ -63,18 +100,20 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
     let mut texts = HashMap::with_capacity(events.len());
     for (outbox_id, event_id) in written {
         if let Some((subject, json)) = envelopes.remove(&event_id) {
-            for subscriber in E::SUBSCRIBERS {
-                values.extend(params![outbox_id, *subscriber, subject.as_str(), now.0]);
+            for subscriber in E::SUBSCRIBERS.iter().copied().chain(broker) {
+                values.extend(params![outbox_id, subscriber, subject.as_str(), now.0]);
             }
             texts.insert(outbox_id, json);
         }
     }
     // This instance delivers at once what it writes, so it claims it right here. Only where an earlier event of the
-    // same subject is still on its way to the same subscriber must the new one wait for its turn.
+    // same subject is still on its way to the same subscriber must the new one wait for its turn, and what nobody takes
+    // is held.
     let insert = format!(
         "WITH new (outbox_id, subscriber, subject, now) AS ({}) \
          INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
-         SELECT outbox_id, subscriber, subject, now, CASE WHEN EXISTS (SELECT 1 FROM deliveries d \
+         SELECT outbox_id, subscriber, subject, now, CASE WHEN EXISTS (SELECT 1 FROM lanes l \
+         WHERE l.subscriber = new.subscriber AND l.failures > 0) THEN {HELD} WHEN EXISTS (SELECT 1 FROM deliveries d \
          WHERE d.subscriber = new.subscriber AND d.subject = new.subject AND d.parked_at IS NULL) \
          THEN now ELSE now + {} END FROM new RETURNING id, due_at, outbox_id, subscriber, subject",
         typed_values(values.len() / 4, &["BIGINT", "TEXT", "TEXT", "BIGINT"]),
@@ -83,9 +122,10 @@ pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, event
     let mut claimed = Vec::new();
     for mut row in transaction.query(&insert, values).await? {
         let (id, due_at, outbox_id): (i64, i64, i64) = (row.next()?, row.next()?, row.next()?);
-        if due_at > now.0 {
+        if due_at > now.0 && due_at != HELD {
             let envelope = texts.get(&outbox_id).cloned().unwrap_or_default();
-            claimed.push(Delivery { id, subscriber: row.next()?, subject: row.next()?, envelope, attempts: 0 });
+            let (subscriber, subject) = (row.next()?, row.next()?);
+            claimed.push(Delivery { id, subscriber, subject, envelope, attempts: 0, outage: 0 });
         }
     }
     claimed.sort_by_key(|delivery| delivery.id);
@@ -103,26 +143,25 @@ const FIRST: &str = "SELECT d.id, d.subscriber, d.subject, d.due_at FROM deliver
      WHERE e.subscriber = d.subscriber AND e.subject = d.subject AND e.parked_at IS NULL AND e.id < d.id)";
 
 /// Claims up to a round of copies that are due: of each subject the first that waits, and those right behind it, so that
-/// none overtakes another. What it passes over is what is due and must wait for an earlier one of its subject.
+/// none overtakes another. What it passes over is what is due and must wait for an earlier one of its subject. What is for
+/// somebody who cannot be reached is held instead.
 pub(crate) async fn claim(database: &Database, now: Timestamp) -> Result<Vec<Delivery>> {
     // Most of the time there is nothing to do, and finding that out must not take the write lock.
-    if database.query_one(&format!("{FIRST} LIMIT 1"), params![now.0]).await?.is_none() {
-        return Ok(Vec::new());
+    let any = format!("SELECT EXISTS ({FIRST}), EXISTS ({})", lanes::ANY);
+    let Some(mut row) = database.query_one(&any, params![now.0]).await? else { return Ok(Vec::new()) };
+    let (due, lanes) = (row.next::<bool>()?, row.next::<bool>()?);
+    let mut claimed = match lanes {
+        true => lanes::look_after(database, now).await?,
+        false => Vec::new(),
+    };
+    if due || lanes {
+        for mut row in database.execute(Durability::Relaxed, &claim_statement(), params![now.0]).await? {
+            let delivery = Delivery::read_from(&mut row)?;
+            if row.next::<i64>()? != HELD {
+                claimed.push(delivery);
+            }
+        }
     }
-    let mut claimed = database
-        .execute(Durability::Relaxed, &claim_statement(), params![now.0])
-        .await?
-        .into_iter()
-        .map(|mut row| {
-            Ok(Delivery {
-                id: row.next()?,
-                subscriber: row.next()?,
-                subject: row.next()?,
-                envelope: row.next()?,
-                attempts: row.next()?,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
     claimed.sort_by_key(|delivery| delivery.id);
     Ok(claimed)
 }
@@ -130,7 +169,8 @@ pub(crate) async fn claim(database: &Database, now: Timestamp) -> Result<Vec<Del
 fn claim_statement() -> String {
     format!(
         "WITH first AS ({FIRST} ORDER BY d.due_at LIMIT {ROUND}) \
-         UPDATE deliveries SET due_at = $1 + {} WHERE id IN (SELECT d.id FROM first JOIN deliveries d \
+         UPDATE deliveries SET due_at = CASE WHEN EXISTS (SELECT 1 FROM lanes l WHERE l.subscriber = deliveries.subscriber \
+         AND l.failures > 0) THEN {HELD} ELSE $1 + {} END WHERE id IN (SELECT d.id FROM first JOIN deliveries d \
          ON d.subscriber = first.subscriber AND d.subject = first.subject AND d.parked_at IS NULL \
          AND d.id >= first.id AND d.due_at <= $1 \
          WHERE d.id <= coalesce((SELECT f.id FROM deliveries f WHERE f.subscriber = first.subscriber \
@@ -139,7 +179,7 @@ fn claim_statement() -> String {
          AND NOT EXISTS (SELECT 1 FROM deliveries e WHERE e.subscriber = first.subscriber AND e.subject = first.subject \
          AND e.parked_at IS NULL AND e.id > first.id AND e.id < d.id AND e.due_at > $1) \
          ORDER BY first.due_at, first.id, d.id LIMIT {ROUND}) \
-         RETURNING id, subscriber, subject, (SELECT envelope FROM outbox WHERE outbox.id = deliveries.outbox_id), attempts",
+         RETURNING {COPY}, due_at",
         LEASE.as_millis(),
         OF_ONE_SUBJECT - 1,
     )
@@ -155,7 +195,12 @@ pub(crate) async fn delivered(database: &Database, ids: &[i64]) -> Result<()> {
 
 /// Lets copies wait for their turn again, without counting an attempt.
 pub(crate) async fn release(database: &Database, ids: &[i64], now: Timestamp) -> Result<()> {
-    let mut values = params![now.0];
+    due(database, ids, now).await
+}
+
+/// Says when copies are due, without counting an attempt.
+pub(crate) async fn due(database: &Database, ids: &[i64], at: Timestamp) -> Result<()> {
+    let mut values = params![at.0];
     values.extend(id_params(ids));
     let list = id_list_from(ids, 2);
     database
@@ -297,6 +342,7 @@ mod tests {
     fn database(copies: &[(u8, i64, bool)]) -> Connection {
         let database = Connection::open_in_memory().unwrap();
         database.execute_batch(include_str!("../../../migrations/common/0001_events.sql")).unwrap();
+        database.execute_batch(include_str!("../../../migrations/common/0004_lanes.sql")).unwrap();
         database.execute("INSERT INTO outbox (event_id, envelope, created_at) VALUES ('1', '{}', 0)", []).unwrap();
         for (subject, due_at, parked) in copies {
             let insert = "INSERT INTO deliveries (outbox_id, subscriber, subject, due_at, since, parked_at) \

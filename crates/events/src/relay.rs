@@ -18,7 +18,7 @@ use serde::Deserialize;
 use store::Database;
 
 use crate::{
-    Receipt,
+    Receipt, lanes,
     outbox::{self, Delivery, ROUND},
     trace,
 };
@@ -36,6 +36,14 @@ struct Lane {
 
 thread_local! {
     static LANES: RefCell<BTreeMap<String, Lane>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Why a batch has no receipt.
+enum Failure {
+    /// The subscriber says that it can take nothing now: no event is to blame for that.
+    Unreachable(String),
+    /// It did not say. One of the batch may be why.
+    Unknown(String),
 }
 
 /// Half a second, doubled up to five minutes, twelve times: about twenty minutes, then the copy is parked.
@@ -129,6 +137,14 @@ fn hold_back(subscriber: &str, subjects: &HashSet<String>) -> Vec<i64> {
     })
 }
 
+/// Takes everything out of a lane.
+fn empty(subscriber: &str) -> Vec<i64> {
+    LANES.with_borrow_mut(|lanes| {
+        let queue = lanes.get_mut(subscriber).map(|lane| std::mem::take(&mut lane.queue)).unwrap_or_default();
+        queue.into_iter().map(|delivery| delivery.id).collect()
+    })
+}
+
 /// Delivers one lane's queue, batch by batch.
 async fn drain(database: &Database, mut running: Running) {
     let subscriber = running.subscriber.clone();
@@ -153,7 +169,7 @@ async fn drain(database: &Database, mut running: Running) {
 }
 
 /// Hands a batch to its subscriber: what it refused, or why it could not be asked.
-async fn deliver(subscriber: &str, batch: &[Delivery]) -> Result<Receipt, String> {
+async fn deliver(subscriber: &str, batch: &[Delivery]) -> Result<Receipt, Failure> {
     let envelopes: Vec<&str> = batch.iter().map(|delivery| delivery.envelope.as_str()).collect();
     let mut request = http::Request::post(format!("http://{subscriber}.spin.internal/internal/events"))
         .header(http::header::CONTENT_TYPE, "application/json");
@@ -162,23 +178,28 @@ async fn deliver(subscriber: &str, batch: &[Delivery]) -> Result<Receipt, String
     }
     let request = request
         .body(http_body_util::Full::new(Bytes::from(format!("[{}]", envelopes.join(",")))))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| Failure::Unknown(error.to_string()))?;
     let exchange = Box::pin(async {
-        let response = spin_sdk::http::send(request).await.map_err(|error| error.to_string())?;
+        let unknown = |error: &dyn std::fmt::Display| Failure::Unknown(error.to_string());
+        let response = spin_sdk::http::send(request).await.map_err(|error| unknown(&error))?;
         let status = response.status();
         let body = http_body_util::Limited::new(response.into_body(), LONGEST_RECEIPT)
             .collect()
             .await
-            .map_err(|error| error.to_string())?
+            .map_err(|error| unknown(&error))?
             .to_bytes();
-        if !status.is_success() {
-            return Err(format!("{subscriber} answered {status}"));
+        match status {
+            http::StatusCode::SERVICE_UNAVAILABLE => Err(Failure::Unreachable(format!("{subscriber} is unavailable"))),
+            status if !status.is_success() => Err(unknown(&format!("{subscriber} answered {status}"))),
+            _ => serde_json::from_slice(&body)
+                .map_err(|error| unknown(&format!("{subscriber} sent no receipt: {error}"))),
         }
-        serde_json::from_slice(&body).map_err(|error| format!("{subscriber} sent no receipt: {error}"))
     });
     match select(exchange, Box::pin(spin_sdk::time::sleep(PATIENCE))).await {
         Either::Left((outcome, _)) => outcome,
-        Either::Right(_) => Err(format!("{subscriber} did not answer within {} s", PATIENCE.as_secs())),
+        Either::Right(_) => {
+            Err(Failure::Unknown(format!("{subscriber} did not answer within {} s", PATIENCE.as_secs())))
+        }
     }
 }
 
@@ -199,9 +220,21 @@ async fn settle(
     database: &Database,
     subscriber: &str,
     batch: &[Delivery],
-    receipt: Result<Receipt, String>,
+    receipt: Result<Receipt, Failure>,
 ) -> store::Result<()> {
     let now = Timestamp::now();
+    let outage = batch.iter().map(|delivery| delivery.outage).max().unwrap_or(0);
+    if let Err(Failure::Unreachable(error)) = &receipt {
+        let held: Vec<_> = batch.iter().map(|delivery| delivery.id).chain(empty(subscriber)).collect();
+        eprintln!("relay: {error}; {} deliveries to {subscriber} are held", held.len());
+        return lanes::unreachable(database, subscriber, &held, outage, now).await;
+    }
+    if outage > 0 {
+        match &receipt {
+            Ok(_) => lanes::reachable(database, subscriber, now).await?,
+            Err(_) => lanes::unreachable(database, subscriber, &[], outage, now).await?,
+        }
+    }
     let mut arrived = Vec::new();
     let mut waiting = Vec::new();
     let mut failures = Vec::new();
@@ -215,7 +248,9 @@ async fn settle(
                 }
             }
         }
-        Err(error) => failures.extend(batch.iter().map(|delivery| (delivery, error.as_str()))),
+        Err(Failure::Unreachable(error) | Failure::Unknown(error)) => {
+            failures.extend(batch.iter().map(|delivery| (delivery, error.as_str())))
+        }
     }
     // Before anything is awaited, and so before the next batch is taken.
     let stopped = failures.iter().map(|(delivery, _)| delivery.subject.clone()).collect();
@@ -247,6 +282,7 @@ mod tests {
             subject: subject.into(),
             envelope: String::new(),
             attempts: 0,
+            outage: 0,
         };
         enqueue(vec![delivery(1, "order/1"), delivery(2, "order/2"), delivery(3, "order/1"), delivery(4, "order/3")]);
         assert_eq!(hold_back("test", &HashSet::from(["order/1".into(), "order/9".into()])), [1, 3]);
