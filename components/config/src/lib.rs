@@ -6,6 +6,7 @@ mod api {
     mod contract;
     pub(crate) mod internal;
 }
+mod broker;
 mod configs;
 mod document;
 mod files;

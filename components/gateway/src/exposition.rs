@@ -21,6 +21,7 @@ pub(crate) fn write(reports: &Reports) -> String {
     requests(&mut text, &known);
     durations(&mut text, &known);
     outbox(&mut text, &known);
+    outages(&mut text, &known);
     gauges(&mut text, &known);
     text.0
 }
@@ -87,6 +88,19 @@ fn outbox(text: &mut Text, reports: &[(&str, &Report)]) {
     });
 }
 
+/// Nothing while all subscribers can be reached.
+fn outages(text: &mut Text, reports: &[(&str, &Report)]) {
+    const NAME: &str = "bodega_events_unreachable_seconds";
+    if reports.iter().any(|(_, report)| !report.outages.is_empty()) {
+        text.family(NAME, "gauge", "For how long a subscriber has taken nothing; its events are held.");
+    }
+    for (service, report) in reports {
+        for (subscriber, millis) in &report.outages {
+            text.sample(NAME, &[("service", service), ("subscriber", subscriber)], millis / 1000);
+        }
+    }
+}
+
 fn gauges(text: &mut Text, reports: &[(&str, &Report)]) {
     for gauge in reports.iter().flat_map(|(_, report)| &report.gauges) {
         text.family(&gauge.name, "gauge", &gauge.help);
@@ -143,7 +157,9 @@ mod tests {
 
     #[test]
     fn families_are_told_once_with_all_their_samples() {
-        let report = |requests, gauges| Some(Report { requests, backlog: 3, oldest_age_ms: 1500, parked: 0, gauges });
+        let report = |requests, gauges| {
+            Some(Report { requests, backlog: 3, oldest_age_ms: 1500, parked: 0, outages: Vec::new(), gauges })
+        };
         let states = Gauge::new("states", "By \\ state.", "state", ["a", "b"], vec![("b".into(), 7)]);
         let text = write(&BTreeMap::from([
             ("one", report(vec![counted("/a", 200, 0, 2), counted("/a", 404, 13, 1)], vec![states])),

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What stands where others have the name of a provider.
-const HAND: &str = "hand";
+pub(crate) const HAND: &str = "hand";
 
 /// Whether it is money that no provider has.
 pub(crate) fn holds(payment: &Payment) -> bool {
@@ -65,7 +65,7 @@ pub(crate) async fn receive(order: &PayableOrder, actor: &Actor) -> Result<Booke
 }
 
 /// The payment that the money is booked as: a new one, or the one that has waited for the order's stock.
-async fn begin(transaction: &Transaction, order: &PayableOrder, before: Option<Payment>) -> Result<Payment> {
+pub(crate) async fn begin(transaction: &Transaction, order: &PayableOrder, before: Option<Payment>) -> Result<Payment> {
     let now = Timestamp::now();
     let begun = match before {
         Some(_) => repository::send_waiting(transaction, order, now, now).await?,

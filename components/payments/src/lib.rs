@@ -11,6 +11,7 @@ mod api {
 mod by_hand;
 mod charges;
 mod checkout;
+mod external;
 mod ledger;
 mod method;
 mod own_refunds;

@@ -128,11 +128,11 @@ pub(crate) async fn booked(order_id: OrderId) -> Result<by_hand::Booked> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrderSummary {
-    user_id: UserId,
+    pub(crate) user_id: UserId,
     pub(crate) status: OrderStatus,
-    total: Money,
-    currency: Currency,
-    revision: i64,
+    pub(crate) total: Money,
+    pub(crate) currency: Currency,
+    pub(crate) revision: i64,
 }
 
 /// What a request to pay leaves behind for its repetitions.

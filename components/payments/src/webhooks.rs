@@ -7,15 +7,13 @@
 use http::HeaderMap;
 use model::{OrderId, PaymentId};
 use serde::Deserialize;
-use standardwebhooks::{HEADER_WEBHOOK_ID, Webhook};
 use utoipa::ToSchema;
-use web::{Error, Result, variable};
+use web::{Error, Result, webhook};
 
 use crate::{DATABASE, charges, refunds, repository};
 
-/// The secrets that sign messages, separated by spaces: two while one takes the place of the other.
+/// The variable with the secrets that sign messages.
 const SECRETS: &str = "payment_webhook_secret";
-const LONGEST_ID: usize = 255;
 
 /// What a message is about. Others than these fields are none of our business.
 #[derive(Deserialize, ToSchema)]
@@ -53,7 +51,7 @@ struct Metadata {
 
 /// Takes a message of `provider`, whose name keeps its ids apart from those of others.
 pub(crate) async fn receive(provider: &str, headers: &HeaderMap, body: &[u8]) -> Result<()> {
-    let id = verified(headers, body).await?;
+    let id = webhook::verified(SECRETS, headers, body).await?;
     let message = format!("webhook/{provider}/{id}");
     if events::knows_foreign(&DATABASE, &message).await? {
         return Ok(());
@@ -77,25 +75,4 @@ pub(crate) async fn receive(provider: &str, headers: &HeaderMap, body: &[u8]) ->
         // Of the account's other business.
         None => Ok(()),
     }
-}
-
-/// The id of a message whose signature and time hold: 401 otherwise, 404 in a shop without a secret, which takes none.
-async fn verified<'a>(headers: &'a HeaderMap, body: &[u8]) -> Result<&'a str> {
-    const REFUSED: Error = Error::Unauthenticated("the signature or the time of the message does not hold");
-    let Some(secrets) = variable::get(SECRETS).await? else {
-        eprintln!("error: a payment webhook came, but the variable {SECRETS} is not set");
-        return Err(Error::not_found("webhook"));
-    };
-    let mut holds = false;
-    for secret in secrets.split_whitespace() {
-        match Webhook::new(secret) {
-            Ok(webhook) => holds |= webhook.verify(body, headers).is_ok(),
-            Err(_) => {
-                eprintln!("error: the variable {SECRETS} must be base64 after `whsec_`");
-                return Err(Error::Unavailable("the webhook's secret".into()));
-            }
-        }
-    }
-    let id = headers.get(HEADER_WEBHOOK_ID).and_then(|id| id.to_str().ok());
-    id.filter(|id| holds && (1..=LONGEST_ID).contains(&id.len())).ok_or(REFUSED)
 }

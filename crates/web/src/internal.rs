@@ -16,7 +16,7 @@ use crate::{
 
 /// A batch of events: at most as many as a relay sends (64), each as long as an order may get: 100 lines with names of 200
 /// characters are 93 KiB.
-const LONGEST_BATCH: usize = 8 * 1024 * 1024;
+pub const LONGEST_BATCH: usize = 8 * 1024 * 1024;
 /// Parked copies that one request puts back in line.
 const REPLAYED_AT_ONCE: u32 = 1000;
 

@@ -25,6 +25,7 @@ mod page;
 mod rate_limit;
 mod service;
 pub mod variable;
+pub mod webhook;
 
 pub use after::after_commit;
 pub use auth::{Caller, Viewer};
@@ -32,6 +33,7 @@ pub use body::{Form, Json, Path, Query, RawJson, WrittenJson, or_empty, parsed};
 pub use error::{Error, FieldError, Refusal};
 pub use handler::{delete, get, patch, post, put};
 pub use idempotency::{Answer, Once, Submitted};
+pub use internal::LONGEST_BATCH;
 pub use lines::{Line, Lines, Ndjson};
 pub use page::{Cursor, Page, PageQuery, Slice};
 pub use service::{Service, serve};

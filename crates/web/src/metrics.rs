@@ -127,6 +127,8 @@ pub struct Report {
     pub oldest_age_ms: i64,
     /// Copies that were given up.
     pub parked: i64,
+    /// The subscribers that take nothing at all, and for how many milliseconds.
+    pub outages: Vec<(String, i64)>,
     /// What else there is.
     pub gauges: Vec<Gauge>,
 }

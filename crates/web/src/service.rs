@@ -34,8 +34,11 @@ use crate::{
     lines::Streamed,
     metrics::{self, Gauge},
     rate_limit::{self, Limits},
+    variable,
 };
 
+/// Who brings events to brokers outside of the shop.
+const BROKER: &str = "broker";
 /// At most one tick in this time is started by the requests of an instance.
 const TICK_INTERVAL: i64 = 1000;
 
@@ -109,6 +112,10 @@ async fn instance<S: Service>() -> Result<Rc<Instance>> {
     let _one_at_a_time = starting.take().await;
     if let Some(instance) = started() {
         return Ok(instance);
+    }
+    // First: what it does when it starts may be told of.
+    if S::DATABASE.is_some() && variable::has_broker(S::NAME).await? {
+        events::copy_all_to(Some(BROKER));
     }
     S::start().await?;
     // Under load an instance may live for less than a second. Starting at a random point of the interval, many

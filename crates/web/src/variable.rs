@@ -20,6 +20,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 struct Configuration {
     profile: String,
     config: Map<String, Value>,
+    /// Whether events leave the shop.
+    broker: bool,
 }
 
 thread_local! {
@@ -71,6 +73,11 @@ pub(crate) async fn optional_limit<T: FromStr>(service: &'static str, name: &str
     };
     let limit = text.trim().parse();
     limit.map(Some).map_err(|_| Error::Internal(format!("{source} {name} of {service}: `{text}` is not valid")))
+}
+
+/// Whether events leave the shop: then each has one more subscriber.
+pub(crate) async fn has_broker(service: &'static str) -> Result<bool> {
+    Ok(configuration(service).await?.broker)
 }
 
 async fn configuration(service: &'static str) -> Result<Rc<Configuration>> {

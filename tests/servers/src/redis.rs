@@ -55,6 +55,16 @@ impl Redis {
         self.process.kill();
     }
 
+    /// Stops it where it is, as a machine would that hangs: its connections stay, and nobody answers.
+    pub fn pause(&self) {
+        self.process.signal(libc::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.signal(libc::SIGCONT);
+    }
+
     /// Starts it at the same port with the same data.
     ///
     /// # Panics

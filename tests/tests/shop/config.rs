@@ -197,7 +197,7 @@ async fn an_instance_asks_once_when_it_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_all_limits_in_variables_nobody_is_asked() {
+async fn with_all_limits_in_variables_it_is_asked_once_whether_there_is_a_broker() {
     needs_bench!("it looks at calls of components");
     let script = Script::new();
     let mut options = ShopOptions::controlled(script.clone());
@@ -207,7 +207,7 @@ async fn with_all_limits_in_variables_nobody_is_asked() {
     script.record();
     shop.get("/api/v1/products").await.expect(200);
     let asked: Vec<_> = script.recorded().into_iter().filter(|seen| seen.detail.contains("//config")).collect();
-    assert!(asked.is_empty(), "{asked:?}");
+    assert_eq!(asked.len(), 1, "{asked:?}");
 }
 
 /// A shop whose every request meets a new instance, and config does as the script says.

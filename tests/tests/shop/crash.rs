@@ -16,8 +16,9 @@ use futures::future::join;
 use serde_json::{Value, json};
 use shop_tests::{Allow, Call, Customer, Script, Seen, Shop, ShopOptions, needs_bench, say};
 
-use crate::{refund_requests, webhooks};
+use crate::{ingest, refund_requests, webhooks};
 
+mod brokers;
 mod checkouts;
 mod mails;
 mod orders;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod broker;
 mod carts;
 pub(crate) mod cast;
 mod catalog;
@@ -122,6 +123,7 @@ fn rows() -> impl Iterator<Item = Row> {
         orders::rows(),
         payments::rows(),
         notifications::rows(),
+        broker::rows(),
         accounts::rows(),
     ];
     services.into_iter().flatten()

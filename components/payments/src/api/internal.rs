@@ -6,11 +6,17 @@ use model::{Currency, Money, OrderId, UserId};
 use serde::Deserialize;
 use web::{Json, Path, Result, audit::Actor};
 
-use crate::{by_hand, payments, repository::PayableOrder};
+use crate::{
+    by_hand,
+    external::{self, External},
+    payments,
+    repository::PayableOrder,
+};
 
 pub(crate) fn routes() -> Router {
     Router::new()
         .route("/internal/payments", web::post(receive))
+        .route("/internal/external-payments", web::post(take))
         .route("/internal/orders/{id}/payment", web::get(of_order))
 }
 
@@ -38,6 +44,11 @@ async fn receive(Json(body): Json<Received>) -> Result<Json<by_hand::Booked>> {
     let (order_id, user_id) = (OrderId(order_id), UserId(user_id));
     let order = PayableOrder { order_id, user_id, amount, currency, revision };
     Ok(Json(by_hand::receive(&order, &actor).await?))
+}
+
+/// What a processor outside of the shop says of an order's money.
+async fn take(Json(external): Json<External>) -> Result<Json<()>> {
+    external::receive(&external).await.map(Json)
 }
 
 /// The payment of an order; 404 while nobody has begun one.

@@ -98,12 +98,14 @@ pub(crate) async fn report(database: &Database, gauges: Vec<Gauge>) -> Result<Re
     for mut row in database.query(all, params![]).await? {
         counted.extend(serde_json::from_str::<Vec<Counted>>(&row.next::<String>()?)?);
     }
+    let outages = events::outages(database, Timestamp::now()).await?;
     let outbox = events::backlog(database, Timestamp::now()).await?;
     Ok(Report {
         requests: sum(counted),
         backlog: outbox.waiting,
         oldest_age_ms: outbox.oldest_age_ms,
         parked: outbox.parked,
+        outages,
         gauges,
     })
 }

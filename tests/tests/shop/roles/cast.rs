@@ -20,7 +20,8 @@ impl Cast {
     pub(crate) async fn assemble() -> Self {
         let mut options = ShopOptions::default();
         let secret = format!("whsec_{}", STANDARD.encode("a secret that no caller has"));
-        options.variables.insert("payment_webhook_secret".to_owned(), secret);
+        options.variables.insert("payment_webhook_secret".to_owned(), secret.clone());
+        options.variables.insert("ingest_secret".to_owned(), secret);
         let shop = Shop::start(options).await;
         let mut people = Vec::new();
         for name in &CALLERS[1..6] {
