@@ -412,7 +412,10 @@ impl Config {
         needs("kafka_to_mqtt", self.kafka_to_mqtt.is_some(), "mqtt", self.mqtt.is_some())?;
         needs("kafka_to_mqtt", self.kafka_to_mqtt.is_some(), "kafka", self.kafka.is_some())?;
         if let (Some(redis), Some(mqtt)) = (&self.kafka_to_redis, &self.kafka_to_mqtt) {
-            ensure!(redis.group != mqtt.group, "kafka_to_mqtt.group is that of [kafka_to_redis]: each would have a part");
+            ensure!(
+                redis.group != mqtt.group,
+                "kafka_to_mqtt.group is that of [kafka_to_redis]: each would have a part"
+            );
         }
         let batches = [
             ("redis_to_kafka.batch", self.redis_to_kafka.as_ref().map(|route| route.batch)),
@@ -437,7 +440,10 @@ impl Config {
             kafka.check()?;
         }
         if let Some(mail) = &self.mail {
-            ensure!(mail.username.is_some() == mail.password.is_some(), "mail.username and mail.password belong together");
+            ensure!(
+                mail.username.is_some() == mail.password.is_some(),
+                "mail.username and mail.password belong together"
+            );
             ensure!(mail.pool > 0, "mail.pool must be at least 1");
             ensure!(!mail.timeout.is_zero(), "mail.timeout must be more than nothing");
         }
@@ -464,7 +470,10 @@ impl Config {
 
 impl Kafka {
     fn check(&self) -> Result<()> {
-        ensure!(self.username.is_some() == self.password.is_some(), "kafka.username and kafka.password belong together");
+        ensure!(
+            self.username.is_some() == self.password.is_some(),
+            "kafka.username and kafka.password belong together"
+        );
         if let Some(key) = self.options.keys().find(|key| OURS.contains(&key.as_str())) {
             bail!("kafka.options.\"{key}\" is not to be set: what the bridge promises rests on it");
         }

@@ -172,12 +172,16 @@ mod tests {
 
     #[test]
     fn attributes_of_headers_are_brought_into_the_event() {
-        let headers = [("ce_id", "7"), ("ce_type", "PAYMENT"), ("ce_source", "/acme"), ("content-type", "application/json")];
+        let headers =
+            [("ce_id", "7"), ("ce_type", "PAYMENT"), ("ce_source", "/acme"), ("content-type", "application/json")];
         let Inbound::Pass(event) = judge(&headers, br#"{"amount": 1.10}"#) else { panic!() };
         let text = std::str::from_utf8(&event).unwrap();
         assert!(text.ends_with(r#""data":{"amount": 1.10}}"#), "{text}");
         let event: Value = serde_json::from_str(text).unwrap();
-        assert_eq!((&event["id"], &event["type"], &event["specversion"]), (&json!("7"), &json!("PAYMENT"), &json!("1.0")));
+        assert_eq!(
+            (&event["id"], &event["type"], &event["specversion"]),
+            (&json!("7"), &json!("PAYMENT"), &json!("1.0"))
+        );
         let plain = br#"{"specversion": "1.0", "id": "8"}"#;
         assert_eq!(judge(&headers, plain), Inbound::Pass(Bytes::from_static(plain)));
     }

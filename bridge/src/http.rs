@@ -18,11 +18,8 @@ pub async fn serve(config: &config::Http, status: Status, further: Router, stop:
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("http.listen: cannot listen at {}", config.listen))?;
-    let router = Router::new()
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
-        .with_state(status)
-        .merge(further);
+    let router =
+        Router::new().route("/health", get(health)).route("/metrics", get(metrics)).with_state(status).merge(further);
     axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await?;
     Ok(())
 }

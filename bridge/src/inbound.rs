@@ -55,7 +55,8 @@ impl Far {
                 pipe.atomic();
                 for Letter { origin, event, reason } in letters {
                     let stream = if reason.is_some() { &config.dead } else { &config.stream };
-                    let entry = pipe.cmd("XADD").arg(stream).arg("*").arg("event").arg(&event[..]).arg("origin").arg(origin);
+                    let entry =
+                        pipe.cmd("XADD").arg(stream).arg("*").arg("event").arg(&event[..]).arg("origin").arg(origin);
                     if let Some(reason) = reason {
                         entry.arg("reason").arg(reason);
                     }
@@ -106,8 +107,16 @@ impl FromKafka {
         config.set("enable.auto.offset.store", "false");
         // A group that is new begins with what is there.
         config.set("auto.offset.reset", "earliest");
-        if config.get("queued.max.messages.kbytes").is_none() {
-            config.set("queued.max.messages.kbytes", "16384");
+        // A dead bridge's part goes to another one within seconds.
+        let usual = [
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "1500"),
+            ("queued.max.messages.kbytes", "16384"),
+        ];
+        for (key, value) in usual {
+            if config.get(key).is_none() {
+                config.set(key, value);
+            }
         }
         Ok(Self { consumer: config.create()?, topics, batch, far, route })
     }

@@ -279,7 +279,8 @@ mod tests {
         let text = String::from_utf8(message.formatted()).unwrap();
         assert!(!text.lines().any(|line| line.to_ascii_lowercase().starts_with("bcc:")), "{text}");
         assert_eq!(message.envelope().to().len(), 1);
-        for to in ["ann@example.com\r\nBcc: eve@example.com", "ann@example.com>\r\nRCPT TO:<eve@example.com", "", "ann"] {
+        for to in ["ann@example.com\r\nBcc: eve@example.com", "ann@example.com>\r\nRCPT TO:<eve@example.com", "", "ann"]
+        {
             let refusal = compose(email("shop@example.com", to, "Hi"), id(None)).unwrap_err();
             assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
         }

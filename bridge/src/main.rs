@@ -43,40 +43,49 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}"), ExitCode::FAILURE),
+    };
     // Each of the clients would ask for one when it first speaks TLS. If there is one already it is as good.
     _ = rustls::crypto::ring::default_provider().install_default();
-    let config = match Config::read(arguments.config.as_deref()).and_then(|config| parts::check(&config).map(|()| config)) {
+    let read = || {
+        // Connections that are pooled belong to a runtime.
+        let _runtime = runtime.enter();
+        let config = Config::read(arguments.config.as_deref())?;
+        parts::check(&config).map(|()| config)
+    };
+    let config = match read() {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("bodega-bridge: the configuration is not valid: {error:#}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return fail(&format!("the configuration is not valid: {error:#}"), ExitCode::from(2)),
     };
     if arguments.check {
         println!("The configuration is valid. It does: {}", config.parts().join(", "));
         return ExitCode::SUCCESS;
     }
-    match start(&config) {
+    start_log(config.log);
+    let done = runtime.block_on(run(&config));
+    // A thread that waits for Kafka does not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&format!("{error:#}"), ExitCode::FAILURE),
     }
 }
 
-fn start(config: &Config) -> Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,librdkafka=error,rdkafka=error"));
+fn fail(why: &str, code: ExitCode) -> ExitCode {
+    eprintln!("bodega-bridge: {why}");
+    code
+}
+
+fn start_log(format: Log) {
+    let usual = || EnvFilter::new("info,librdkafka=error,rdkafka=error");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log {
+    match format {
         Log::Text => log.with_ansi(false).init(),
         Log::Json => log.json().init(),
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(run(config));
-    // A thread that waits for Kafka does not hold up the end.
-    runtime.shutdown_timeout(Duration::from_millis(500));
-    done
 }
 
 async fn run(config: &Config) -> Result<()> {

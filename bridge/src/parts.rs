@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use ::redis::aio::ConnectionManager;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::Router;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -31,13 +34,18 @@ const ANY_TOPIC: &str = "__consumer_offsets";
 /// If an address or a setting cannot be one.
 pub fn check(config: &Config) -> Result<()> {
     if let Some(redis) = &config.redis {
-        ::redis::Client::open(redis.url.reveal()).map_err(|_| anyhow::anyhow!("redis.url is not an address of Redis"))?;
+        ::redis::Client::open(redis.url.reveal())
+            .map_err(|_| anyhow::anyhow!("redis.url is not an address of Redis"))?;
     }
     if let Some(mqtt) = &config.mqtt {
         mqtt::check(mqtt)?;
     }
     if let Some(kafka) = &config.kafka {
-        kafka::client(kafka).create::<BaseConsumer>().context("kafka")?;
+        kafka::client(kafka).create::<BaseConsumer>().map_err(|error| match error {
+            // Not its value, which could be a password.
+            KafkaError::ClientConfig(_, _, key, _) => anyhow::anyhow!("kafka: {key} is unknown or not valid"),
+            error => anyhow::Error::new(error).context("kafka"),
+        })?;
     }
     if let Some(mail) = &config.mail {
         mail::transport(mail)?;
@@ -143,7 +151,8 @@ async fn monitor(config: config::Kafka, mut side: Side) {
     };
     loop {
         let asking = client.clone();
-        let asked = tokio::task::spawn_blocking(move || asking.fetch_metadata(Some(ANY_TOPIC), MONITOR).map(|_| ())).await;
+        let asked =
+            tokio::task::spawn_blocking(move || asking.fetch_metadata(Some(ANY_TOPIC), MONITOR).map(|_| ())).await;
         match asked {
             Ok(Ok(())) => side.up(),
             Ok(Err(error)) => side.down(error),

@@ -91,7 +91,8 @@ return waiting or 0";
 /// If the address cannot be one.
 pub fn connect(config: &config::Redis) -> Result<ConnectionManager> {
     // Not what is wrong with it, which could quote the password.
-    let client = Client::open(config.url.reveal()).map_err(|_| anyhow::anyhow!("redis.url is not an address of Redis"))?;
+    let client =
+        Client::open(config.url.reveal()).map_err(|_| anyhow::anyhow!("redis.url is not an address of Redis"))?;
     let settings = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(5)))
         .set_response_timeout(Some(Duration::from_secs(10)))
@@ -183,7 +184,8 @@ impl ToKafka {
         let mut tidied: Option<Instant> = None;
         while !stop.is_cancelled() {
             let Some(reply) = self.ask::<Option<StreamReadReply>>(READ, None).await? else { return Ok(()) };
-            let entries: Vec<StreamId> = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).collect();
+            let entries: Vec<StreamId> =
+                reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).collect();
             if entries.is_empty() {
                 tokio::select! { () = sleep(self.config.poll) => {}, () = stop.cancelled() => {} }
             } else {
@@ -328,7 +330,11 @@ mod tests {
 
     #[test]
     fn an_entry_is_a_record_in_each_of_its_topics() {
-        let fields = [("event", r#"{"subject": "order/1"}"#), ("subject", "order/17"), ("topics", "order-events, order.placed,")];
+        let fields = [
+            ("event", r#"{"subject": "order/1"}"#),
+            ("subject", "order/17"),
+            ("topics", "order-events, order.placed,"),
+        ];
         let parcel = parcel(&entry(&fields)).unwrap();
         let topics: Vec<_> = parcel.iter().map(|record| (record.topic.as_str(), record.key.as_deref())).collect();
         assert_eq!(topics, [("order-events", Some("order/17")), ("order.placed", Some("order/17"))]);

@@ -33,7 +33,8 @@ fn the_environment_goes_before_the_file() {
 
 #[test]
 fn a_password_of_digits_is_a_text() {
-    let variables = [("MAIL__HOST", "smtp"), ("MAIL__USERNAME", "1"), ("MAIL__PASSWORD", "0042"), ("MAIL__PORT", "2525")];
+    let variables =
+        [("MAIL__HOST", "smtp"), ("MAIL__USERNAME", "1"), ("MAIL__PASSWORD", "0042"), ("MAIL__PORT", "2525")];
     let mail = read("", &variables).unwrap().mail.unwrap();
     assert_eq!(mail.password.unwrap().reveal(), "0042");
     assert_eq!(mail.port, Some(2525));
@@ -43,7 +44,9 @@ fn a_password_of_digits_is_a_text() {
 fn an_unknown_key_is_named() {
     assert!(complaint("[redis]\nurl = 'redis://x'\nurk = 1\n", &[]).contains("urk"));
     assert!(complaint("[cassandra]\n", &[]).contains("cassandra"));
-    assert!(complaint("", &[("TICK__EVERYY", "3s"), ("TICK__URL", "http://x"), ("TICK__TOKEN", "t")]).contains("everyy"));
+    assert!(
+        complaint("", &[("TICK__EVERYY", "3s"), ("TICK__URL", "http://x"), ("TICK__TOKEN", "t")]).contains("everyy")
+    );
 }
 
 #[test]

@@ -9,11 +9,14 @@
 // A test that cannot go on says why and ends.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod kafka;
 mod mosquitto;
 mod postgres;
 mod process;
 mod rabbitmq;
 mod redis;
+mod script;
+mod smtp;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +27,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use kafka::Kafka;
 pub use mosquitto::Mosquitto;
 pub use postgres::Postgres;
 pub use process::Process;
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
+pub use smtp::Smtp;
 
 /// A port of 127.0.0.1 that nobody listens at right now.
 pub fn free_port() -> u16 {

@@ -73,6 +73,11 @@ impl Process {
         }
     }
 
+    /// What it has ended with, if it has ended by itself.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
+    }
+
     /// Waits for it to end by itself, and says whether it did within that time.
     pub fn ends_within(&mut self, time: Duration) -> bool {
         let end = Instant::now() + time;
