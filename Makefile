@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help up build test bench openapi lint clean
+.PHONY: help up build bridge test bench openapi lint clean
 
 # Where `make up` serves.
 LISTEN ?= 127.0.0.1:3000
@@ -20,6 +20,7 @@ help:
 	@echo 'make test     build, then run every test'
 	@echo 'make bench    build, then measure'
 	@echo 'make build    build all components'
+	@echo 'make bridge   build bodega-bridge, which carries events to and from Kafka, and mails'
 	@echo 'make openapi  write down the contract of each service, after a change of its operations'
 	@echo 'make lint     formatting and lints'
 	@echo 'make clean    remove what was built and the data of `make up`'
@@ -35,13 +36,19 @@ build:
 	@echo '==> components: $(COMPONENTS)'
 	@scripts/cargo-wasm build --release $(addprefix -p ,$(COMPONENTS))
 
+bridge:
+	@scripts/need cargo cc openssl-dev
+	@echo '==> bridge'
+	@cargo build --release -p bodega-bridge
+	@echo "$${CARGO_TARGET_DIR:-target}/release/bodega-bridge"
+
 test: build
-	@scripts/need cargo cc
+	@scripts/need cargo cc openssl-dev
 	@echo '==> tests'
-	@cargo test --workspace
+	@scripts/test
 
 bench: build
-	@scripts/need cargo cc
+	@scripts/need cargo cc openssl-dev
 	@echo '==> bench'
 	@cargo build --workspace --bin bench
 	@"$${CARGO_TARGET_DIR:-target}/debug/bench"
@@ -49,10 +56,11 @@ bench: build
 # The document of a service is assembled by its own unit test, which otherwise compares it with the file. Once more for what
 # refers to the document of another service.
 openapi:
-	@scripts/need cargo cc
+	@scripts/need cargo cc openssl-dev
 	@export BODEGA_WRITE_OPENAPI=1; for _ in once again; do cargo test --workspace --lib --no-fail-fast contract || [ $$_ = once ]; done
 
 lint:
+	@scripts/need cargo cc openssl-dev
 	@echo '==> formatting'
 	@scripts/cargo-lint fmt --all --check
 	@echo '==> lints'

@@ -137,8 +137,8 @@ impl ToKafka {
         let mut options = options(&self.mqtt, self.config.client_id.clone(), self.config.batch)?;
         options.set_clean_session(false);
         options.set_manual_acks(true);
-        // As many as can be acknowledged at a time, and the subscription.
-        let (client, mut events) = AsyncClient::new(options, self.config.batch + 10);
+        // There is room for whatever can be acknowledged, which so never waits for what waits for it.
+        let (client, mut events) = AsyncClient::new(options, usize::from(u16::MAX) + 10);
         let filters = self.config.topics.iter().map(|topic| SubscribeFilter::new(topic.clone(), QoS::AtLeastOnce));
         client.subscribe_many(filters).await?;
         let (sender, messages) = mpsc::channel(self.config.batch);

@@ -302,7 +302,8 @@ fn parcel(fields: &HashMap<String, Value>) -> Result<Parcel, String> {
     let value = field("event").ok_or("it has no field event")?;
     let envelope = event::envelope(value)?;
     let topics = text("topics").unwrap_or_default();
-    let topics: Vec<&str> = topics.split(',').map(str::trim).filter(|topic| !topic.is_empty()).collect();
+    // By commas or spaces: neither can be in a name.
+    let topics: Vec<&str> = topics.split([',', ' ']).filter(|topic| !topic.is_empty()).collect();
     if topics.is_empty() {
         return Err("it has no topics".into());
     }
