@@ -210,7 +210,7 @@ pub struct Mail {
     pub port: Option<u16>,
     /// How the way there is kept secret.
     #[serde(default)]
-    pub tls: Tls,
+    pub tls: Encryption,
     /// Whose certificates are believed, when it is not one that the system believes.
     pub ca_file: Option<PathBuf>,
     /// For AUTH.
@@ -230,7 +230,7 @@ pub struct Mail {
 /// How the way to an SMTP server is kept secret.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Tls {
+pub enum Encryption {
     /// It begins in plain text and must go on in TLS.
     #[default]
     Starttls,

@@ -111,9 +111,9 @@ pub fn transport(config: &config::Mail) -> Result<Transport> {
     }
     let parameters = || parameters.build().context("mail.tls");
     let (tls, port) = match config.tls {
-        config::Tls::Starttls => (Tls::Required(parameters()?), 587),
-        config::Tls::Tls => (Tls::Wrapper(parameters()?), 465),
-        config::Tls::None => (Tls::None, 25),
+        config::Encryption::Starttls => (Tls::Required(parameters()?), 587),
+        config::Encryption::Tls => (Tls::Wrapper(parameters()?), 465),
+        config::Encryption::None => (Tls::None, 25),
     };
     let mut builder = Transport::builder_dangerous(&config.host)
         .port(config.port.unwrap_or(port))

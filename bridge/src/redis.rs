@@ -334,11 +334,12 @@ mod tests {
         let fields = [
             ("event", r#"{"subject": "order/1"}"#),
             ("subject", "order/17"),
-            ("topics", "order-events, order.placed,"),
+            ("topics", "order-events, order.placed,a b"),
         ];
         let parcel = parcel(&entry(&fields)).unwrap();
         let topics: Vec<_> = parcel.iter().map(|record| (record.topic.as_str(), record.key.as_deref())).collect();
-        assert_eq!(topics, [("order-events", Some("order/17")), ("order.placed", Some("order/17"))]);
+        let key = Some("order/17");
+        assert_eq!(topics, [("order-events", key), ("order.placed", key), ("a", key), ("b", key)]);
     }
 
     #[test]
