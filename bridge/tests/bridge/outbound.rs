@@ -32,6 +32,7 @@ fn all_events_arrive_in_order_however_often_the_bridge_is_killed() {
     let (first, second) = (unique("first"), unique("second"));
     let mut writer = Writer::new(&redis.url(), STREAM, &format!("{first},{second}"), 200);
     let mut bridge = Bridge::start(&config(&redis.url(), &brokers, "batch = 20"));
+    let mut interrupted = 0;
     for part in 0..5 {
         for _ in 0..400 {
             writer.write();
@@ -39,8 +40,11 @@ fn all_events_arrive_in_order_however_often_the_bridge_is_killed() {
         // Not before it has begun with them, and not when it is done.
         eventually("the bridge carries", || bridge.is_active("redis_to_kafka").then_some(()));
         sleep(Duration::from_millis(7 * part));
+        bridge.process.kill();
+        interrupted += usize::from(writer.left(GROUP).0 > 0);
         bridge.kill_and_start();
     }
+    assert!(interrupted > 0, "it was killed in the middle");
     writer.check(&brokers, &first);
     writer.check(&brokers, &second);
     eventually("nothing is left", || (writer.left(GROUP) == (0, 0)).then_some(()));
