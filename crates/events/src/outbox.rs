@@ -378,7 +378,6 @@ mod tests {
 
     #[test]
     fn placeholders_are_numbered_in_order_of_use() {
-        assert_eq!(rows(2, 3), "($1, $2, $3), ($4, $5, $6)");
         assert_eq!(id_list(&[7, 8, 9]), "($1, $2, $3, $4)");
         assert_eq!(id_params(&[7, 8, 9]), params![7i64, 8i64, 9i64, 9i64]);
     }

@@ -1,5 +1,8 @@
 //! `spin:postgres`: pools of connections to Postgres servers, recycled the way Spin recycles them.
 
+// The interface's error says all that a server says.
+#![allow(clippy::result_large_err)]
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -129,7 +132,7 @@ impl ToSql for Parameter {
     tokio_postgres::types::to_sql_checked!();
 }
 
-/// Calls a macro for each type that has one word here, one in the interface's types and one in its values.
+/// The interface's word for a type.
 fn data_type(kind: &Type) -> DbDataType {
     match *kind {
         Type::BOOL => DbDataType::Boolean,
