@@ -45,6 +45,14 @@ pub async fn eventually(deadline: Duration, what: &str, mut condition: impl Asyn
     }
 }
 
+/// How clients of a shop begin. It is asked without TLS, but `reqwest` wants to know who would do that: the bridge builds it
+/// with TLS and no word about it, and in a workspace that holds for all.
+pub fn client() -> reqwest::ClientBuilder {
+    // An error says that it is known already.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
+}
+
 /// Prints a line although the test passes: libtest keeps what `println!` prints to itself.
 pub fn say(line: &str) {
     // Nobody can be told that stderr is gone.

@@ -162,7 +162,7 @@ impl Shop {
         };
         let server = Server::start(settings, &manifest).await;
         let shop = Self {
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: crate::client().build().unwrap(),
             manifest,
             data: Data::new(directory.path(), schemas),
             clock,

@@ -325,7 +325,7 @@ async fn however_often_health_is_asked_the_services_are_asked_once_a_second() {
 async fn head_is_answered_as_get_is_without_the_body() {
     let shop = Shop::start(ShopOptions::default()).await;
     let mug = shop.product(5.0, 1).await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = shop_tests::client().build().unwrap();
     for path in [PRODUCTS.to_owned(), format!("{PRODUCTS}/{mug}"), "/docs/page.js".to_owned()] {
         let whole = shop.get(path.as_str()).await;
         let tag = whole.header("etag").unwrap().to_owned();
@@ -397,7 +397,7 @@ async fn what_a_proxy_says_of_its_clients_is_believed_if_it_is_ours() {
     assert_eq!(left("").await, (429, 0), "what is no address is the proxy's own request");
 
     // Who is no proxy of ours is believed nothing.
-    let elsewhere = reqwest::Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let elsewhere = shop_tests::client().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
     for expected in ["2", "1", "0", "0"] {
         let request = elsewhere.get(format!("{}{PRODUCTS}", shop.url()));
         let request =

@@ -86,7 +86,7 @@ async fn the_documentation_comes_from_our_own_files_under_a_strict_policy() {
     let files = named(&page.text);
     assert_eq!(files.len(), 5, "{files:?}");
 
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = shop_tests::client().build().unwrap();
     for path in ["/docs"].into_iter().chain(files.iter().map(String::as_str)) {
         let whole = client.get(format!("{}{path}", shop.url())).send().await.unwrap();
         assert_eq!(whole.status(), 200, "{path}");

@@ -299,8 +299,7 @@ async fn a_client_gets_as_many_requests_as_the_window_has() {
             assert_eq!(answer.status, 429);
             refused(&answer, end);
         }
-        let elsewhere =
-            reqwest::Client::builder().no_proxy().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+        let elsewhere = shop_tests::client().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
         let answer = elsewhere.get(format!("{}/api/v1/products", shop.url())).send().await.unwrap();
         assert_eq!(answer.status(), 200, "another client has its own");
 
