@@ -217,12 +217,10 @@ fn export_statement(engine: Engine, of: Option<UserId>) -> String {
         Engine::Postgres => "translate(p.body, E'\\n\\r', '')",
     };
     let (index, of) = match of {
-        None => ("", ""),
-        Some(_) => (" INDEXED BY products_of_supplier", " AND p.supplier_id = $3"),
+        None => ("", " ORDER BY p.id LIMIT $2"),
+        Some(_) => (" INDEXED BY products_of_supplier", " AND p.supplier_id = $2 ORDER BY p.id LIMIT $3"),
     };
-    format!(
-        "SELECT p.id, {line} FROM products p{index} WHERE p.id > $1 AND p.deleted_at IS NULL{of} ORDER BY p.id LIMIT $2"
-    )
+    format!("SELECT p.id, {line} FROM products p{index} WHERE p.id > $1 AND p.deleted_at IS NULL{of}")
 }
 
 /// Products after that one, by id, each as one line of JSON: of one supplier, or all.
@@ -232,8 +230,9 @@ pub(crate) async fn export(
     after: ProductId,
     count: u32,
 ) -> Result<Vec<(ProductId, String)>> {
-    let mut params = params![after.0, count];
+    let mut params = params![after.0];
     params.extend(of.map(|supplier| supplier.0.into()));
+    params.push(count.into());
     let rows = database.query(&export_statement(database.engine().await?, of), params).await?;
     rows.into_iter().map(|mut row| Ok((ProductId(row.next()?), row.next()?))).collect()
 }

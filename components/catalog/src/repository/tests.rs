@@ -118,7 +118,7 @@ fn single_products_are_found_by_key() {
     let (skus, texts) = skus_statement(&["a", "b", "c"]);
     let skus = plan(&database, &skus, texts);
     assert!(skus.len() == 1 && skus[0].contains("products_sku (sku=?"), "{skus:?}");
-    for (of, params) in [(None, params![1i64, 9i64]), (Some(UserId(1)), params![1i64, 9i64, 1i64])] {
+    for (of, params) in [(None, params![1i64, 9i64]), (Some(UserId(1)), params![1i64, 1i64, 9i64])] {
         let sql = &export_statement(Engine::Sqlite, of);
         let plan = plan(&database, sql, params);
         assert!(plan.len() == 1 && plan[0].contains("rowid>?"), "{plan:?}");
