@@ -51,7 +51,7 @@ const NAMED_LIKE_SQLITES: &str = r"
     CREATE AGGREGATE group_concat(text) (sfunc = sqlite.append, stype = text);
 ";
 
-static SERVER: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+static SERVER: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().until_exit());
 
 /// The database of one shop. It goes with this value.
 pub(crate) struct Schemas {

@@ -4,6 +4,7 @@ use std::{
     os::unix::{fs::chown, process::CommandExt},
     path::PathBuf,
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use tempfile::TempDir;
@@ -94,6 +95,24 @@ impl Postgres {
             ask.status().is_ok_and(|status| status.success())
         };
         self.process = Some(Process::start("postgres", server, self.directory.path().join("log"), ready));
+    }
+
+    /// Has its directory removed when this process ends, for one that lives in a `static`: those are not dropped.
+    #[must_use]
+    pub fn until_exit(self) -> Self {
+        static DIRECTORIES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+        extern "C" fn remove() {
+            for directory in DIRECTORIES.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                // The server goes with this process. Nobody is there to be told.
+                _ = fs::remove_dir_all(directory);
+            }
+        }
+        let mut directories = DIRECTORIES.lock().unwrap();
+        directories.push(self.directory.path().to_owned());
+        // SAFETY: registers a function that may be called when the process ends.
+        unsafe { libc::atexit(remove) };
+        drop(directories);
+        self
     }
 
     /// Ends it as a power failure would.
