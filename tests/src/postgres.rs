@@ -41,6 +41,9 @@ const NAMED_LIKE_SQLITES: &str = r"
     CREATE OPERATOR ->> (leftarg = text, rightarg = text, function = sqlite.json_get);
     CREATE FUNCTION json_each(json text) RETURNS TABLE (key text, value text) LANGUAGE sql IMMUTABLE AS $$
       SELECT (row_number() OVER () - 1)::text, sqlite.marked(element) FROM jsonb_array_elements(json::jsonb) AS element $$;
+    CREATE FUNCTION printf(text, bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+      SELECT regexp_replace($1, '%0\d+d', lpad($2::text, (regexp_match($1, '%0(\d+)d'))[1]::int, '0')) $$;
+    CREATE FUNCTION last_insert_rowid() RETURNS bigint LANGUAGE sql AS $$ SELECT lastval() $$;
     CREATE FUNCTION json_array_length(json text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
       SELECT jsonb_array_length(json::jsonb) $$;
     CREATE FUNCTION add(total numeric, value text) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$

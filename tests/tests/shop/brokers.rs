@@ -311,6 +311,8 @@ async fn a_broker_that_is_down_for_a_day_is_asked_seldom_and_then_has_everything
         let order = shop.place(&ann, mug, 1, Some("tok_visa")).await;
         shop.wait_for(order, "paid").await;
     }
+    // What has arrived is not kept for longer than a day.
+    let sent = sent(&shop);
     for _ in 0..48 {
         shop.clock.advance(Duration::from_secs(30 * 60));
         shop.tick("orders").await;
@@ -325,8 +327,6 @@ async fn a_broker_that_is_down_for_a_day_is_asked_seldom_and_then_has_everything
     let seconds: f64 = line.unwrap_or_else(|| panic!("{gauges}")).split(' ').next_back().unwrap().parse().unwrap();
     assert!(seconds >= 24.0 * 60.0 * 60.0, "{line:?}");
 
-    // What has arrived is not kept for longer than a day.
-    let sent = sent(&shop);
     redis.start_again();
     shop.settle_over_time().await;
     let arrived = jsons(&stream(&redis, "bodega:events"));
