@@ -27,7 +27,7 @@ use std::{
 pub use audit::Allow;
 pub use call::{Answer, Call};
 pub use data::Rows;
-pub use postgres::on_postgres;
+pub use postgres::{as_written, on_postgres};
 pub use script::{Script, Seen};
 pub use server::on_spin;
 pub use shop::{Customer, ProviderBooks, Shop, ShopOptions};

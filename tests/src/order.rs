@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Shop;
+use crate::{Shop, as_written};
 
 impl Shop {
     /// Checks that each service took the events of another one in order within each subject. Returns how many pairs of
@@ -18,7 +18,7 @@ impl Shop {
         for producer in &self.manifest.databases {
             let sent = self.query(producer, SENT);
             for subscriber in &self.manifest.databases {
-                let taken = self.query(subscriber, "SELECT event_id FROM inbox ORDER BY rowid");
+                let taken = self.query(subscriber, &format!("SELECT event_id FROM inbox ORDER BY {}", as_written()));
                 let places: BTreeMap<_, _> =
                     taken.iter().enumerate().map(|(place, row)| (row[0].as_str(), place)).collect();
                 let mut last = BTreeMap::new();

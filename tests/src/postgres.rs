@@ -43,7 +43,6 @@ const NAMED_LIKE_SQLITES: &str = r"
       SELECT (row_number() OVER () - 1)::text, sqlite.marked(element) FROM jsonb_array_elements(json::jsonb) AS element $$;
     CREATE FUNCTION printf(text, bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
       SELECT regexp_replace($1, '%0\d+d', lpad($2::text, (regexp_match($1, '%0(\d+)d'))[1]::int, '0')) $$;
-    CREATE FUNCTION last_insert_rowid() RETURNS bigint LANGUAGE sql AS $$ SELECT lastval() $$;
     CREATE FUNCTION json_array_length(json text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
       SELECT jsonb_array_length(json::jsonb) $$;
     CREATE FUNCTION add(total numeric, value text) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
@@ -53,6 +52,11 @@ const NAMED_LIKE_SQLITES: &str = r"
       SELECT CASE WHEN value IS NULL THEN list ELSE concat(list || ',', value) END $$;
     CREATE AGGREGATE group_concat(text) (sfunc = sqlite.append, stype = text);
 ";
+
+/// The column by which rows stand as they were written, where they are never changed.
+pub fn as_written() -> &'static str {
+    if on_postgres() { "ctid" } else { "rowid" }
+}
 
 static SERVER: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().until_exit());
 

@@ -356,7 +356,7 @@ async fn a_poison_event_is_parked_alone() {
         &format!(
             "INSERT INTO outbox (event_id, envelope, created_at) VALUES ('1', '{envelope}', 0); \
              INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
-             VALUES (last_insert_rowid(), 'broker', 'order/991', 0, 0)"
+             VALUES ((SELECT max(id) FROM outbox), 'broker', 'order/991', 0, 0)"
         ),
     );
     several_orders(&shop, &ann, mug).await;

@@ -14,7 +14,7 @@ use bodega_host::{HostCall, Phase, Verdict};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Allow, Customer, Rows, Script, Shop, ShopOptions, needs_bench, on_postgres};
+use shop_tests::{Allow, Customer, Rows, Script, Shop, ShopOptions, as_written, needs_bench};
 
 /// Longer than the relay tries to deliver an event.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
@@ -303,7 +303,7 @@ async fn a_poison_event_is_parked_and_blocks_no_other_subject() {
             &format!(
                 "INSERT INTO outbox (event_id, envelope, created_at) VALUES ('{number}', '{envelope}', 0); \
                  INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
-                 VALUES (last_insert_rowid(), 'inventory', 'order/99{number}', 0, 0)"
+                 VALUES ((SELECT max(id) FROM outbox), 'inventory', 'order/99{number}', 0, 0)"
             ),
         );
     }
@@ -358,8 +358,7 @@ async fn a_copy_that_is_due_later_is_not_overtaken_by_the_many_behind_it() {
     );
     script.clear();
     shop.settle().await;
-    let as_written = if on_postgres() { "ctid" } else { "rowid" };
-    let inbox = shop.query("catalog", &format!("SELECT event_id FROM inbox ORDER BY {as_written}"));
+    let inbox = shop.query("catalog", &format!("SELECT event_id FROM inbox ORDER BY {}", as_written()));
     assert_eq!(inbox[arrived..], sent);
     assert_eq!(shop.stock(mug).await["available"], 110);
     shop.audit();
