@@ -53,9 +53,10 @@ const NAMED_LIKE_SQLITES: &str = r"
     CREATE AGGREGATE group_concat(text) (sfunc = sqlite.append, stype = text);
 ";
 
-/// The column by which rows stand as they were written, where they are never changed.
+/// By what rows stand as they were written, where they are never changed. In Postgres first by transaction: the place of a
+/// row whose transaction failed is used again.
 pub fn as_written() -> &'static str {
-    if on_postgres() { "ctid" } else { "rowid" }
+    if on_postgres() { "xmin::text::bigint, ctid" } else { "rowid" }
 }
 
 static SERVER: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().until_exit());
