@@ -172,6 +172,7 @@ async fn a_suspension_at_once_with_a_checkout_lets_it_through_whole_or_not_at_al
         set_status(&shop, &ann, "active").await;
     }
     assert!(endings.iter().all(|rounds| *rounds > 0), "the rounds ended alike: {endings:?}");
+    shop.settle().await;
     shop.audit();
 }
 

@@ -100,6 +100,7 @@ async fn an_order_that_goes_elsewhere_keeps_what_it_holds_even_of_what_is_not_so
     assert_eq!(changed["shippingAddress"], expected);
     shop.wait_for(order, "reserved").await;
     assert_eq!((&changed["totalAmount"], held(&shop, mug).await), (&json!(10.0), json!(2)));
+    shop.settle().await;
     shop.audit();
 }
 
