@@ -77,7 +77,7 @@ fn place(sent: &[Value], json: &Value) -> Option<usize> {
 /// Fails unless these are exactly the events that were [`sent`], as they stood in the outboxes.
 fn assert_complete(sent: &[Value], arrived: &[Value]) {
     let places: BTreeSet<_> =
-        arrived.iter().map(|json| place(sent, json).expect("nothing that was not sent")).collect();
+        arrived.iter().map(|json| place(sent, json).unwrap_or_else(|| panic!("nobody sent {json}"))).collect();
     assert_eq!(places, (0..sent.len()).collect(), "all of them");
     for json in arrived {
         let envelope = &sent[place(sent, json).unwrap()];
