@@ -23,6 +23,15 @@ pub enum Durability {
     Relaxed,
 }
 
+impl Durability {
+    fn other(self) -> Self {
+        match self {
+            Self::Durable => Self::Relaxed,
+            Self::Relaxed => Self::Durable,
+        }
+    }
+}
+
 /// Whose SQL a service's database speaks. Most statements are the same for both; a repository has the others side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -265,8 +274,8 @@ impl State {
 
     /// A connection inside a transaction that holds the write lock.
     async fn begin(&self, durability: Durability) -> Result<Connection> {
-        // Those that were in vain. In the pool of a server there may be one on which a dead instance holds the lock:
-        // whoever is given that one frees it. So these stay out of the pool until then.
+        // Those that were in vain. In one of the two pools there may be a connection on which a dead instance holds the lock:
+        // whoever is given that one frees it. So one of each is taken at each attempt, and stays out of its pool until then.
         let spent = RefCell::new(Vec::new());
         let begin = || async {
             let connection = self.take(durability).await?;
@@ -277,7 +286,8 @@ impl State {
                     Err(error)
                 }
                 (Err(Error::Busy), Engine::Postgres) => {
-                    spent.borrow_mut().push(connection);
+                    let other = self.source()?.open(durability.other()).await?;
+                    spent.borrow_mut().extend([connection, other]);
                     Err(Error::Busy)
                 }
                 (Err(error), Engine::Postgres) => Err(error),

@@ -24,6 +24,7 @@ mod classic;
 mod config;
 mod contract;
 mod crash;
+mod dead_instances;
 mod deadlines;
 mod deploy;
 mod discounts;
