@@ -43,7 +43,10 @@ impl Host {
     /// If the manifest asks for what this host lacks, a file is missing or wrong, a required variable
     /// has no value, the address is taken, or a broker cannot be reached. The message says what to do.
     pub async fn start(options: Options) -> Result<Self> {
-        let manifest = Manifest::read(&options.manifest)?;
+        let mut manifest = Manifest::read(&options.manifest)?;
+        if !options.components.is_empty() {
+            manifest.retain(&options.components)?;
+        }
         let (listener, address) = if manifest.http.is_empty() {
             (None, options.listen)
         } else {

@@ -30,8 +30,11 @@ struct Up {
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// The manifest, or its directory.
-    #[arg(long, short = 'f', default_value = "spin.toml", value_name = "FILE")]
+    #[arg(long, short = 'f', alias = "from", default_value = "spin.toml", value_name = "FILE")]
     manifest: PathBuf,
+    /// Serve the triggers of this component, and of others that are named, only.
+    #[arg(long, short = 'c', value_name = "ID")]
+    component_id: Vec<String>,
     /// Where SQLite databases and key-value stores are, by label.
     #[arg(long, value_name = "FILE")]
     runtime_config_file: Option<PathBuf>,
@@ -69,6 +72,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl Up {
     fn options(self) -> Options {
         let mut options = Options::new(self.manifest);
+        options.components = self.component_id;
         options.listen = self.listen;
         options.runtime_config = self.runtime_config_file;
         options.state_dir = self.state_dir.unwrap_or(options.state_dir);

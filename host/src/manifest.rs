@@ -207,6 +207,7 @@ impl Manifest {
         let mut manifest: Self = toml::from_str(text)?;
         ensure!(manifest.spin_manifest_version == toml::Value::Integer(2), "spin_manifest_version must be 2");
         (manifest.http, manifest.brokers) = manifest.read_triggers()?;
+        manifest.check_any_trigger()?;
         for (name, component) in &manifest.components {
             component
                 .check()
@@ -251,8 +252,27 @@ impl Manifest {
         for (kind, component) in brokers.components() {
             self.check_triggered(kind, component)?;
         }
-        ensure!(!http.is_empty() || brokers.components().count() > 0, "there is no trigger: nothing would be served");
         Ok((http, brokers))
+    }
+
+    /// Leaves out the triggers of all components but these, as `spin up --component-id` does.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such component, or none of them has a trigger.
+    pub(crate) fn retain(&mut self, components: &[String]) -> Result<()> {
+        for id in components {
+            ensure!(self.components.contains_key(id), "there is no component {id:?}");
+        }
+        self.http.retain(|trigger| components.contains(&trigger.component));
+        self.brokers.redis.retain(|trigger| components.contains(&trigger.component));
+        self.brokers.mqtt.retain(|trigger| components.contains(&trigger.component));
+        self.check_any_trigger()
+    }
+
+    fn check_any_trigger(&self) -> Result<()> {
+        ensure!(!self.triggered().is_empty(), "there is no trigger: nothing would be served");
+        Ok(())
     }
 
     /// The components that have a trigger, each once.

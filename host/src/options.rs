@@ -15,6 +15,8 @@ use crate::output::Output;
 pub struct Options {
     /// The manifest, or the directory that has it as `spin.toml`.
     pub manifest: PathBuf,
+    /// The components whose triggers are served. Default: none are named, which is all.
+    pub components: Vec<String>,
     /// The address to serve at; port 0 takes a free one. Default: a free port of 127.0.0.1.
     pub listen: SocketAddr,
     /// `runtime-config.toml`, if any.
@@ -64,6 +66,7 @@ impl Options {
         let state_dir = manifest.with_file_name(".spin");
         Self {
             manifest,
+            components: Vec::new(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             runtime_config: None,
             cache_dir: cache_dir().unwrap_or_else(|| state_dir.join("cache")),

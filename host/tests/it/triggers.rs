@@ -120,6 +120,22 @@ async fn every_component_hears_its_channels_with_a_new_instance_each_time() {
 }
 
 #[tokio::test]
+async fn only_the_components_that_are_named_hear_anything() {
+    needs!("redis-server");
+    let redis = Redis::start();
+    let only = |id: &str| {
+        let components = vec![id.to_owned(), "probe".to_owned()];
+        move |options: &mut Options| options.components = components
+    };
+    let (fixture, mut heard) = start(REDIS, &redis.url(), only("other")).await;
+    publish(&fixture, &redis, &[("news", "first"), ("news", "second")]).await;
+    assert_eq!(heard.next().await, "other redis: first (1)");
+    assert_eq!(heard.next().await, "other redis: second (1)");
+    let refused = crate::fixture::try_start(&REDIS.replace("{address}", &redis.url()), only("nobody")).await;
+    assert!(refused.err().unwrap().to_string().contains("there is no component \"nobody\""));
+}
+
+#[tokio::test]
 async fn a_handler_has_the_grants_of_its_component() {
     needs!("redis-server");
     let redis = Redis::start();
