@@ -194,6 +194,8 @@ pub struct KafkaToMqtt {
     pub group: String,
     /// Where events are published.
     pub topic: String,
+    /// Where the shop says of each, by the SHA-256 of what was published, that it has seen to it.
+    pub done: String,
     /// Where messages are published that are no events, retained by nobody but whoever listens.
     pub dead: String,
     /// So many messages are in flight at most.
@@ -342,6 +344,7 @@ impl Default for KafkaToMqtt {
             topics: vec!["payments.events".into()],
             group: "bodega-bridge-mqtt".into(),
             topic: "bodega/inbound".into(),
+            done: "bodega/inbound/done".into(),
             dead: "bodega/inbound/dead".into(),
             batch: batch(),
         }

@@ -1,16 +1,22 @@
 //! From Kafka to where the shop reads: a Redis stream, or an MQTT topic.
 //!
-//! A message is committed when the far side has it. Until then nothing behind it is read: what is not wanted there piles
+//! A message is committed when the far side has it: the stream, where it waits for the shop; or, as MQTT keeps nothing for
+//! a shop that does not listen, the shop itself. Until then nothing behind it is read: what is not wanted there piles
 //! up in Kafka, not here.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::Result;
 use bytes::Bytes;
 use futures::FutureExt;
+use prometheus::IntGauge;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer, StreamConsumer},
+    error::KafkaResult,
     message::BorrowedMessage,
 };
 use redis::aio::ConnectionManager;
@@ -21,12 +27,17 @@ use crate::{
     config::{self, KafkaToRedis},
     event::{self, Inbound},
     kafka,
-    mqtt::Publisher,
+    mqtt::publisher::Publisher,
     status::Route,
 };
 
-/// How often the far side is looked at while there is nothing for it.
+/// How often the far side is looked at while there is nothing for it, and how often it is counted what waits.
 const LOOK: Duration = Duration::from_secs(1);
+/// For Kafka to say what waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The shop deletes from the stream what it has seen to.
+const NUDGE: &str = "if redis.call('XLEN', KEYS[1]) > 0 then redis.call('PUBLISH', ARGV[1], KEYS[1]) end return redis.status_reply('OK')";
 
 /// One for the far side.
 pub struct Letter {
@@ -72,15 +83,46 @@ impl Far {
     }
 
     async fn look(&mut self) {
-        if let Self::Mqtt(publisher) = self {
-            publisher.look().await;
+        match self {
+            Self::Redis(redis, config) => {
+                // Whoever was not there at the last nudge, or could not do anything then, gets another one.
+                let mut nudge = redis::cmd("EVAL");
+                nudge.arg(NUDGE).arg(1).arg(&config.stream).arg(&config.channel);
+                if let Err(error) = nudge.query_async::<()>(redis).await {
+                    tracing::debug!(%error, "the shop cannot be nudged");
+                }
+            }
+            Self::Mqtt(publisher) => publisher.look().await,
+        }
+    }
+}
+
+/// How many messages wait in Kafka, in the parts that are this bridge's.
+fn waiting(consumer: &StreamConsumer) -> KafkaResult<i64> {
+    let mut count = 0;
+    for part in consumer.committed(PATIENCE)?.elements() {
+        let (first, end) = consumer.fetch_watermarks(part.topic(), part.partition(), PATIENCE)?;
+        count += end - part.offset().to_raw().filter(|next| *next >= first).unwrap_or(first);
+    }
+    Ok(count)
+}
+
+/// Keeps the count of them up to date, until the consumer is gone.
+async fn count(consumer: Weak<StreamConsumer>, pending: IntGauge) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(consumer) = consumer.upgrade() else { return };
+        // Asking blocks, and so may the end of a consumer that nobody else has.
+        let counted = tokio::task::spawn_blocking(move || waiting(&consumer)).await;
+        if let Ok(Ok(count)) = counted {
+            pending.set(count);
         }
     }
 }
 
 /// The way from Kafka.
 pub struct FromKafka {
-    consumer: StreamConsumer,
+    consumer: Arc<StreamConsumer>,
     topics: Vec<String>,
     batch: usize,
     far: Far,
@@ -118,7 +160,7 @@ impl FromKafka {
                 config.set(key, value);
             }
         }
-        Ok(Self { consumer: config.create()?, topics, batch, far, route })
+        Ok(Self { consumer: Arc::new(config.create()?), topics, batch, far, route })
     }
 
     /// Carries messages until it is told to stop.
@@ -130,6 +172,7 @@ impl FromKafka {
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         self.consumer.subscribe(&topics)?;
         self.route.active.set(1);
+        tokio::spawn(count(Arc::downgrade(&self.consumer), self.route.pending.clone()));
         let mut backoff = Backoff::default();
         loop {
             let first = tokio::select! {
@@ -202,15 +245,12 @@ impl FromKafka {
         if letters.is_empty() {
             return true;
         }
-        let waiting = i64::try_from(letters.len()).unwrap_or(i64::MAX);
-        self.route.pending.set(waiting);
         let mut backoff = Backoff::default();
         while let Err(error) = self.far.put(&letters).await {
             self.route.failures.inc();
             tracing::warn!(%error, "the far side does not take events from Kafka; they are sent again");
             tokio::select! { () = backoff.wait() => {}, () = stop.cancelled() => return false }
         }
-        self.route.pending.set(0);
         let parked = letters.iter().filter(|letter| letter.reason.is_some()).count();
         self.route.parked.inc_by(parked as u64);
         self.route.delivered(letters.len() - parked);

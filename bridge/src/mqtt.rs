@@ -1,25 +1,24 @@
-//! MQTT, both ways.
+//! MQTT: from the shop's topics to Kafka; the other way is [`publisher`].
 //!
 //! Each connection has a client of its own. One that connects again by itself could acknowledge, on the new connection, a
 //! message of the old one, whose number may be another's by then; and that one would be lost.
 
+pub mod publisher;
+
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
 use rumqttc::{
     AsyncClient, Event, EventLoop, Incoming, MqttOptions, Publish, QoS, SubscribeFilter, SubscribeReasonCode, Transport,
 };
-use tokio::{sync::mpsc, task::AbortHandle, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use uuid::Uuid;
 
 use crate::{
     backoff::Backoff,
-    config::{self, KafkaToMqtt, MqttToKafka},
+    config::{self, MqttToKafka},
     event,
-    inbound::Letter,
     kafka::{Parcel, Producer, Record, Verdict},
     lease::Lease,
     redis::is_topic,
@@ -30,8 +29,6 @@ use crate::{
 const LARGEST: usize = 32 * 1024 * 1024;
 /// So much of a dead letter is kept.
 const LONGEST_DEAD: usize = 512 * 1024;
-/// For the broker to acknowledge a batch.
-const PATIENCE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How to connect.
@@ -249,102 +246,4 @@ fn parcel(config: &MqttToKafka, message: &Publish) -> Result<Parcel, String> {
     }
     let value = message.payload.clone();
     Ok(vec![Record { topic: topic.clone(), key: envelope.subject, headers: envelope.headers, value }])
-}
-
-/// Publishes what comes from Kafka.
-pub struct Publisher {
-    options: MqttOptions,
-    config: KafkaToMqtt,
-    side: Side,
-    link: Option<Link>,
-}
-
-/// A connection.
-struct Link {
-    client: AsyncClient,
-    acknowledged: mpsc::UnboundedReceiver<()>,
-    task: AbortHandle,
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Publisher {
-    /// One that connects when it is looked at.
-    ///
-    /// # Errors
-    ///
-    /// If the configuration cannot be meant.
-    pub fn new(mqtt: &config::Mqtt, config: KafkaToMqtt, side: Side) -> Result<Self> {
-        let options = options(mqtt, format!("bodega-bridge-{}", Uuid::new_v4().simple()), config.batch)?;
-        Ok(Self { options, config, side, link: None })
-    }
-
-    /// Sees to it that there is a connection.
-    pub async fn look(&mut self) {
-        if let Err(error) = self.link().await {
-            self.side.down(format!("{error:#}"));
-        }
-    }
-
-    /// Publishes all of them, in order, and returns when the broker has them.
-    pub async fn put(&mut self, letters: &[Letter]) -> Result<()> {
-        let done = self.publish(letters).await;
-        if let Err(error) = &done {
-            // The next one begins anew with the first.
-            self.link = None;
-            self.side.down(format!("{error:#}"));
-        }
-        done
-    }
-
-    async fn publish(&mut self, letters: &[Letter]) -> Result<()> {
-        let (topic, dead) = (self.config.topic.clone(), self.config.dead.clone());
-        let link = self.link().await?;
-        let all = async {
-            for letter in letters {
-                let (topic, payload) = match &letter.reason {
-                    Some(reason) => (&dead, epitaph(letter, reason)),
-                    None => (&topic, letter.event.clone()),
-                };
-                link.client.publish_bytes(topic, QoS::AtLeastOnce, false, payload).await?;
-            }
-            for _ in letters {
-                link.acknowledged.recv().await.context("the connection has ended")?;
-            }
-            Ok(())
-        };
-        timeout(PATIENCE, all).await.context("the broker does not acknowledge")?
-    }
-
-    async fn link(&mut self) -> Result<&mut Link> {
-        if self.link.as_ref().is_none_or(|link| link.task.is_finished()) {
-            self.link = None;
-            let (client, mut events) = AsyncClient::new(self.options.clone(), self.config.batch + 10);
-            let first = timeout(PATIENCE, events.poll()).await.context("the broker does not answer")??;
-            ensure!(matches!(first, Event::Incoming(Incoming::ConnAck(_))), "the broker does not greet");
-            let (sender, acknowledged) = mpsc::unbounded_channel();
-            let task = tokio::spawn(async move {
-                while let Ok(event) = events.poll().await {
-                    if let Event::Incoming(Incoming::PubAck(_)) = event
-                        && sender.send(()).is_err()
-                    {
-                        break;
-                    }
-                }
-            });
-            self.side.up();
-            self.link = Some(Link { client, acknowledged, task: task.abort_handle() });
-        }
-        self.link.as_mut().context("there is no connection")
-    }
-}
-
-/// What is published of a dead letter.
-fn epitaph(letter: &Letter, reason: &str) -> Bytes {
-    let text = String::from_utf8_lossy(&letter.event[..letter.event.len().min(LONGEST_DEAD)]);
-    serde_json::json!({"origin": letter.origin, "reason": reason, "event": text}).to_string().into()
 }

@@ -121,7 +121,7 @@ fn routes(
         tasks.spawn(part.run(stop.clone()));
     }
     if let (Some(mqtt), Some(route)) = (&config.mqtt, &config.kafka_to_mqtt) {
-        let publisher = mqtt::Publisher::new(mqtt, route.clone(), status.side("mqtt_out"))?;
+        let publisher = mqtt::publisher::Publisher::new(mqtt, route.clone(), status.side("mqtt_out"))?;
         let counts = status.route("kafka_to_mqtt");
         let far = Far::Mqtt(Box::new(publisher));
         let part = FromKafka::new(kafka, &route.group, route.topics.clone(), route.batch, far, counts)?;
