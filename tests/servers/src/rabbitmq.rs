@@ -22,6 +22,8 @@ pub struct RabbitMq {
 struct Ports {
     mqtt: u16,
     amqp: u16,
+    /// Of its management.
+    http: u16,
     /// Where nodes would talk to each other.
     distribution: u16,
     /// Where nodes ask the port mapper for each other.
@@ -36,7 +38,13 @@ impl RabbitMq {
     /// If it cannot be started.
     pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let ports = Ports { mqtt: free_port(), amqp: free_port(), distribution: free_port(), mapper: free_port() };
+        let ports = Ports {
+            mqtt: free_port(),
+            amqp: free_port(),
+            http: free_port(),
+            distribution: free_port(),
+            mapper: free_port(),
+        };
         configure(directory.path(), &ports);
         let mapper = start_mapper(directory.path(), &ports);
         let node = start_node(directory.path(), &ports);
@@ -46,6 +54,12 @@ impl RabbitMq {
     /// Where it speaks MQTT.
     pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.ports.mqtt)
+    }
+
+    /// Where its management answers, with the user's name and password before the host: what clients of AMQP do with queues can
+    /// be done there over HTTP.
+    pub fn management(&self) -> String {
+        format!("http://guest:guest@127.0.0.1:{}/api", self.ports.http)
     }
 
     /// Its port for MQTT, of 127.0.0.1.
@@ -78,11 +92,12 @@ impl RabbitMq {
 
 fn configure(directory: &Path, ports: &Ports) {
     let config = format!(
-        "listeners.tcp.1 = 127.0.0.1:{}\nmqtt.listeners.tcp.1 = 127.0.0.1:{}\nmqtt.allow_anonymous = true\nlog.console = true\n",
-        ports.amqp, ports.mqtt
+        "listeners.tcp.1 = 127.0.0.1:{}\nmqtt.listeners.tcp.1 = 127.0.0.1:{}\nmqtt.allow_anonymous = true\nlog.console = true\n\
+         management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n",
+        ports.amqp, ports.mqtt, ports.http
     );
     fs::write(directory.join("rabbitmq.conf"), config).unwrap();
-    fs::write(directory.join("enabled_plugins"), "[rabbitmq_mqtt].\n").unwrap();
+    fs::write(directory.join("enabled_plugins"), "[rabbitmq_management, rabbitmq_mqtt].\n").unwrap();
 }
 
 /// The port mapper. The node would start one that outlives it, were there none.

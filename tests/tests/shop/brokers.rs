@@ -246,18 +246,46 @@ async fn every_event_is_published_by_mqtt_on_all_its_topics() {
     shop.audit();
 }
 
+/// What RabbitMQ's management answers.
+async fn manage(rabbit: &RabbitMq, method: Method, path: &str, body: Value) -> Option<Value> {
+    let request = shop_tests::client().build().unwrap().request(method, format!("{}/{path}", rabbit.management()));
+    let answer = request.header("content-type", "application/json").body(body.to_string()).send().await.ok()?;
+    let text = answer.error_for_status().ok()?.text().await.ok()?;
+    Some(serde_json::from_str(&text).unwrap_or_default())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rabbitmq_routes_the_names_of_queues() {
+async fn queues_of_rabbitmq_have_the_events_of_their_name() {
     needs!("rabbitmq-server");
     let rabbit = RabbitMq::start();
     let queues = ["order_created", "inventory_reserved", "inventory_failed", "inventory_release"];
-    let mut listener = Listener::at(rabbit.port(), &queues).await;
+    for queue in queues {
+        eventually(PATIENCE, "there is a queue", async || {
+            let path = format!("queues/%2F/{queue}");
+            manage(&rabbit, Method::PUT, &path, json!({"durable": true})).await.is_some()
+        })
+        .await;
+        let path = format!("bindings/%2F/e/amq.topic/q/{queue}");
+        manage(&rabbit, Method::POST, &path, json!({"routing_key": queue})).await.unwrap();
+    }
     let (shop, ann, mug) = open(&Script::new(), &[("mqtt_url", rabbit.url())]).await;
     several_orders(&shop, &ann, mug).await;
     shop.settle().await;
-    let heard = listener.until(|heard| queues.iter().all(|queue| heard.iter().any(|(topic, _)| topic == queue))).await;
-    for (topic, json) in &heard {
-        assert!(model_topics(json).contains(topic), "{json} on {topic}");
+    let sent = sent(&shop);
+    for queue in queues {
+        let take = json!({"count": 100, "ackmode": "ack_requeue_false", "encoding": "auto"});
+        let taken = manage(&rabbit, Method::POST, &format!("queues/%2F/{queue}/get"), take).await.unwrap();
+        let events: Vec<Value> = taken
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| serde_json::from_str(message["payload"].as_str().unwrap()).unwrap())
+            .collect();
+        let arrived: BTreeSet<_> = events.iter().map(|event| event["eventId"].to_string()).collect();
+        let belong = sent.iter().filter(|event| model_topics(event).contains(&queue.to_owned()));
+        assert_eq!(arrived, belong.map(|event| event["eventId"].to_string()).collect(), "{queue}");
+        assert!(!arrived.is_empty(), "{queue}");
+        assert_in_order(&sent, &events);
     }
     shop.audit();
 }
