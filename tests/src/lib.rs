@@ -10,6 +10,7 @@
 mod audit;
 mod call;
 mod data;
+mod inbound;
 mod order;
 mod plans;
 mod postgres;
@@ -27,6 +28,7 @@ use std::{
 pub use audit::Allow;
 pub use call::{Answer, Call};
 pub use data::Rows;
+pub use inbound::Inbound;
 pub use postgres::{as_written, on_postgres};
 pub use script::{Script, Seen};
 pub use server::on_spin;

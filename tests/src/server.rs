@@ -120,11 +120,28 @@ static STARTING: Mutex<()> = Mutex::const_new(());
 
 impl Server {
     pub(crate) async fn start(settings: Settings<'_>, manifest: &Manifest) -> Self {
-        if on_spin() { Self::spin(&settings, manifest) } else { Self::bench(settings, manifest).await }
+        if on_spin() {
+            return Self::spin(&settings, manifest);
+        }
+        let path = manifest.path(settings.data);
+        Self::host(Self::options(settings, path)).await
     }
 
-    async fn bench(settings: Settings<'_>, manifest: &Manifest) -> Self {
-        let mut options = Options::new(manifest.path(settings.data));
+    /// Starts the triggers that this component of `spin.brokers.toml` has.
+    pub(crate) async fn start_inbound(settings: Settings<'_>, component: &str) -> Self {
+        let manifest = workspace().join("spin.brokers.toml");
+        if on_spin() {
+            let mut command = Self::spin_up(&settings, &manifest);
+            command.args(["--component-id", component]);
+            return Self::spawned(command, String::new());
+        }
+        let mut options = Self::options(settings, manifest);
+        options.components = vec![component.to_owned()];
+        Self::host(options).await
+    }
+
+    fn options(settings: Settings<'_>, manifest: PathBuf) -> Options {
+        let mut options = Options::new(manifest);
         options.runtime_config = Some(workspace().join("runtime-config.toml"));
         options.data_root = Some(settings.data.to_owned());
         options.state_dir = settings.data.join("state");
@@ -137,6 +154,10 @@ impl Server {
         options.tick_interval = settings.tick_interval;
         options.max_guest_memory = settings.max_guest_memory;
         options.max_instance_reuse = settings.max_instance_reuse.unwrap_or(options.max_instance_reuse);
+        options
+    }
+
+    async fn host(options: Options) -> Self {
         let _one_at_a_time = STARTING.lock().await;
         Self::Bench(Box::new(Host::start(options).await.unwrap_or_else(|error| panic!("{error:?}"))))
     }
@@ -146,9 +167,14 @@ impl Server {
         let address = format!("127.0.0.1:{port}");
         let config = settings.data.join("runtime-config.toml");
         fs::write(&config, runtime_config(settings.data, manifest)).unwrap();
-        let mut command = Command::new("spin");
-        command.arg("up").arg("--from").arg(manifest.path(settings.data));
+        let mut command = Self::spin_up(settings, &manifest.path(settings.data));
         command.args(["--listen", &address]).arg("--runtime-config-file").arg(config);
+        Self::spawned(command, format!("http://{address}"))
+    }
+
+    fn spin_up(settings: &Settings<'_>, manifest: &Path) -> Command {
+        let mut command = Command::new("spin");
+        command.arg("up").arg("--from").arg(manifest);
         command.arg("--state-dir").arg(settings.data.join("state")).arg("--log-dir").arg(settings.data.join("logs"));
         for (name, value) in &settings.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
@@ -156,10 +182,14 @@ impl Server {
         if std::env::var_os("BODEGA_VERBOSE").is_none() {
             command.arg("--quiet").stdout(Stdio::null()).stderr(Stdio::null());
         }
+        command
+    }
+
+    fn spawned(mut command: Command, url: String) -> Self {
         // `spin up` starts another process, which serves: both are in a group that ends together.
         let child = command.process_group(0).spawn();
         let child = child.unwrap_or_else(|error| panic!("cannot start `spin up`: {error}; is `spin` on the PATH?"));
-        Self::Spin(child, format!("http://{address}"))
+        Self::Spin(child, url)
     }
 
     pub(crate) fn url(&self) -> String {

@@ -37,6 +37,7 @@ mod fake_stripe;
 mod fulfilment;
 mod give_back;
 mod http;
+mod inbound;
 mod ingest;
 mod inventory;
 mod inventory_owners;
