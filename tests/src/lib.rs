@@ -29,9 +29,9 @@ pub use audit::Allow;
 pub use call::{Answer, Call};
 pub use data::Rows;
 pub use inbound::Inbound;
-pub use postgres::{as_written, on_postgres};
+pub use postgres::{as_written, on_postgres, server as postgres};
 pub use script::{Script, Seen};
-pub use server::on_spin;
+pub use server::{Program, on_spin, program};
 pub use shop::{Customer, ProviderBooks, Shop, ShopOptions};
 
 /// Asks again and again until `condition` holds.

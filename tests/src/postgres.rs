@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        LazyLock, Mutex, PoisonError,
+        LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -59,7 +59,12 @@ pub fn as_written() -> &'static str {
     if on_postgres() { "xmin::text::bigint, ctid" } else { "rowid" }
 }
 
-static SERVER: LazyLock<Postgres> = LazyLock::new(|| Postgres::start().until_exit());
+static SERVER: LazyLock<Mutex<Postgres>> = LazyLock::new(|| Mutex::new(Postgres::start().until_exit()));
+
+/// The server of all shops of this process. Whoever kills it is alone with it, and brings it back.
+pub fn server() -> MutexGuard<'static, Postgres> {
+    SERVER.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The database of one shop. It goes with this value.
 pub(crate) struct Schemas {
@@ -82,7 +87,7 @@ impl Schemas {
 
     /// The address of the schema of a service.
     pub(crate) fn url(&self, service: &str) -> String {
-        format!("{}?options=-c%20search_path%3D{service}", SERVER.url(&self.database))
+        format!("{}?options=-c%20search_path%3D{service}", server().url(&self.database))
     }
 
     pub(crate) fn query(&self, service: &str, sql: &str) -> Rows {
@@ -101,6 +106,8 @@ impl Schemas {
     fn with<T: Send>(&self, service: &str, work: impl FnOnce(&mut Client) -> T + Send) -> T {
         let mut guard = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let clients = &mut *guard;
+        // The server may have been started anew.
+        clients.retain(|_, client| !client.is_closed());
         aside(|| work(clients.entry(service.to_owned()).or_insert_with(|| connect(&self.database, service))))
     }
 }
@@ -123,8 +130,8 @@ fn aside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 fn connect(database: &str, schema: &str) -> Client {
     let url = match schema {
-        "" => SERVER.url(database),
-        schema => format!("{}?options=-c%20search_path%3D{schema},sqlite", SERVER.url(database)),
+        "" => server().url(database),
+        schema => format!("{}?options=-c%20search_path%3D{schema},sqlite", server().url(database)),
     };
     Client::connect(&url, NoTls).unwrap()
 }

@@ -7,12 +7,12 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use bodega_host::{Clock, Control, Host, Options, Output};
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 
 /// Whether shops run on the `spin` program: with `BODEGA_HOST=spin`.
 pub fn on_spin() -> bool {
@@ -105,35 +105,89 @@ pub(crate) struct Settings<'a> {
     pub(crate) tick_interval: Option<Duration>,
     pub(crate) max_instance_reuse: Option<usize>,
     pub(crate) max_guest_memory: Option<usize>,
+    /// Whether it is a program of its own, also on our host.
+    pub(crate) program: bool,
 }
 
 /// A running server.
 pub(crate) enum Server {
     /// In this process.
     Bench(Box<Host>),
-    /// The leader of a process group.
-    Spin(Child, String),
+    /// `spin`, or our host.
+    Program(Program),
+}
+
+/// A server that is a program of its own. It ends with this value.
+pub struct Program {
+    command: Mutex<Command>,
+    /// The leader of a process group: `spin up` starts another process, which serves.
+    child: Mutex<Child>,
+    url: String,
+}
+
+impl Program {
+    fn start(mut command: Command, url: String) -> Self {
+        let child = Mutex::new(spawn(&mut command));
+        Self { command: Mutex::new(command), child, url }
+    }
+
+    /// Kills it as a power failure would.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        let ended =
+            Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status();
+        if ended.is_ok() {
+            _ = child.wait();
+        }
+    }
+
+    /// Starts it again with the same data, at the same address. It answers a moment later.
+    pub fn start_again(&self) {
+        self.kill();
+        *self.child.lock().unwrap() = spawn(&mut self.command.lock().unwrap());
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", command.get_program().display()))
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 /// Shops that start together would all compile the same components.
-static STARTING: Mutex<()> = Mutex::const_new(());
+static STARTING: AsyncMutex<()> = AsyncMutex::const_new(());
 
 impl Server {
     pub(crate) async fn start(settings: Settings<'_>, manifest: &Manifest) -> Self {
-        if on_spin() {
-            return Self::spin(&settings, manifest);
-        }
         let path = manifest.path(settings.data);
-        Self::host(Self::options(settings, path)).await
+        if !settings.program && !on_spin() {
+            return Self::host(Self::options(settings, path)).await;
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let config = settings.data.join("runtime-config.toml");
+        fs::write(&config, runtime_config(settings.data, manifest)).unwrap();
+        let mut command = Self::up(&settings, &path);
+        command.args(["--listen", &address]).arg("--runtime-config-file").arg(config);
+        Self::Program(Program::start(command, format!("http://{address}")))
     }
 
     /// Starts the triggers that this component of `spin.brokers.toml` has.
     pub(crate) async fn start_inbound(settings: Settings<'_>, component: &str) -> Self {
         let manifest = workspace().join("spin.brokers.toml");
-        if on_spin() {
-            let mut command = Self::spin_up(&settings, &manifest);
+        if settings.program || on_spin() {
+            let mut command = Self::up(&settings, &manifest);
             command.args(["--component-id", component]);
-            return Self::spawned(command, String::new());
+            return Self::Program(Program::start(command, String::new()));
         }
         let mut options = Self::options(settings, manifest);
         options.components = vec![component.to_owned()];
@@ -162,51 +216,30 @@ impl Server {
         Self::Bench(Box::new(Host::start(options).await.unwrap_or_else(|error| panic!("{error:?}"))))
     }
 
-    fn spin(settings: &Settings<'_>, manifest: &Manifest) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let config = settings.data.join("runtime-config.toml");
-        fs::write(&config, runtime_config(settings.data, manifest)).unwrap();
-        let mut command = Self::spin_up(settings, &manifest.path(settings.data));
-        command.args(["--listen", &address]).arg("--runtime-config-file").arg(config);
-        Self::spawned(command, format!("http://{address}"))
-    }
-
-    fn spin_up(settings: &Settings<'_>, manifest: &Path) -> Command {
-        let mut command = Command::new("spin");
-        command.arg("up").arg("--from").arg(manifest);
-        command.arg("--state-dir").arg(settings.data.join("state")).arg("--log-dir").arg(settings.data.join("logs"));
+    fn up(settings: &Settings<'_>, manifest: &Path) -> Command {
+        let mut command;
+        if on_spin() {
+            command = Command::new("spin");
+            command.arg("up").arg("--log-dir").arg(settings.data.join("logs"));
+        } else {
+            command = Command::new(program("bodega-host"));
+            command.arg("up").arg("--cache-dir").arg(target().join("bodega-host-cache"));
+        }
+        command.arg("--from").arg(manifest).arg("--state-dir").arg(settings.data.join("state"));
         for (name, value) in &settings.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
         if std::env::var_os("BODEGA_VERBOSE").is_none() {
             command.arg("--quiet").stdout(Stdio::null()).stderr(Stdio::null());
         }
+        command.process_group(0);
         command
-    }
-
-    fn spawned(mut command: Command, url: String) -> Self {
-        // `spin up` starts another process, which serves: both are in a group that ends together.
-        let child = command.process_group(0).spawn();
-        let child = child.unwrap_or_else(|error| panic!("cannot start `spin up`: {error}; is `spin` on the PATH?"));
-        Self::Spin(child, url)
     }
 
     pub(crate) fn url(&self) -> String {
         match self {
             Self::Bench(host) => host.url(),
-            Self::Spin(_, url) => url.clone(),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Self::Spin(child, _) = self {
-            let ended = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
-            if ended.is_ok() {
-                _ = child.wait();
-            }
+            Self::Program(program) => program.url.clone(),
         }
     }
 }
@@ -222,6 +255,14 @@ fn runtime_config(data: &Path, manifest: &Manifest) -> String {
         }
     }
     config
+}
+
+/// A program of the workspace, which is built beside the tests.
+pub fn program(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.ancestors().nth(2).unwrap().join(name);
+    assert!(program.exists(), "{} is missing: `cargo test --workspace` builds it", program.display());
+    program
 }
 
 fn target() -> PathBuf {

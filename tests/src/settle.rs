@@ -45,7 +45,7 @@ impl Shop {
             Server::Bench(_) => {
                 join_all(self.manifest.ticking.iter().map(|service| self.tick(service))).await;
             }
-            Server::Spin(..) => {
+            Server::Program(_) => {
                 let paths = ["auth/me", "products", "inventory/check?productId=1&quantity=1", "orders", "payments/1"];
                 join_all(paths.map(|path| self.get(format!("/api/v1/{path}")).send())).await;
             }

@@ -21,7 +21,7 @@ use crate::{
     eventually,
     plans::Watch,
     postgres::{Schemas, on_postgres},
-    server::{Manifest, Server, Settings},
+    server::{Manifest, Program, Server, Settings},
 };
 
 const ADMIN: (&str, &str) = ("admin@example.com", "correct horse battery");
@@ -47,6 +47,8 @@ pub struct ShopOptions {
     pub config: Vec<(String, String)>,
     /// The books of a payment provider that is not the sandbox, in the sandbox's words.
     pub provider_books: Option<Arc<ProviderBooks>>,
+    /// Whether it is a program of its own, which can be killed: [`Shop::program`]. Its time is the machine's, and it ticks by itself.
+    pub program: bool,
 }
 
 /// Tells what a payment provider has in its books: `charge/<key>` and `refund/<key>`.
@@ -64,6 +66,7 @@ impl Default for ShopOptions {
             changes: Vec::new(),
             config: Vec::new(),
             provider_books: None,
+            program: false,
         }
     }
 }
@@ -159,6 +162,7 @@ impl Shop {
             tick_interval: options.tick_interval,
             max_instance_reuse: options.max_instance_reuse,
             max_guest_memory: options.max_guest_memory,
+            program: options.program,
         };
         let server = Server::start(settings, &manifest).await;
         let shop = Self {
@@ -181,6 +185,16 @@ impl Shop {
         shop
     }
 
+    /// The program that it is.
+    ///
+    /// # Panics
+    ///
+    /// When it is none.
+    pub fn program(&self) -> &Program {
+        let Server::Program(program) = &self.server else { panic!("the shop is no program of its own") };
+        program
+    }
+
     /// Where it is, without a slash at the end.
     pub fn url(&self) -> String {
         self.server.url()
@@ -190,7 +204,7 @@ impl Shop {
     pub fn now(&self) -> Duration {
         match &self.server {
             Server::Bench(_) => self.clock.now(),
-            Server::Spin(..) => SystemTime::now().duration_since(UNIX_EPOCH).unwrap(),
+            Server::Program(_) => SystemTime::now().duration_since(UNIX_EPOCH).unwrap(),
         }
     }
 
@@ -198,7 +212,7 @@ impl Shop {
     pub fn output(&self) -> Vec<String> {
         match &self.server {
             Server::Bench(_) => self.output.lock().unwrap().clone(),
-            Server::Spin(..) => {
+            Server::Program(_) => {
                 let files = fs::read_dir(self.directory.path().join("logs")).unwrap().map(|file| file.unwrap().path());
                 let files = files.filter(|file| file.to_string_lossy().ends_with("_stdout.txt"));
                 let texts: Vec<_> = files.map(|file| fs::read_to_string(file).unwrap()).collect();
