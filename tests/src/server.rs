@@ -114,7 +114,7 @@ pub(crate) enum Server {
     /// In this process.
     Bench(Box<Host>),
     /// `spin`, or our host.
-    Program(Program),
+    Program(Box<Program>),
 }
 
 /// A server that is a program of its own. It ends with this value.
@@ -178,7 +178,7 @@ impl Server {
         fs::write(&config, runtime_config(settings.data, manifest)).unwrap();
         let mut command = Self::up(&settings, &path);
         command.args(["--listen", &address]).arg("--runtime-config-file").arg(config);
-        Self::Program(Program::start(command, format!("http://{address}")))
+        Self::Program(Box::new(Program::start(command, format!("http://{address}"))))
     }
 
     /// Starts the triggers that this component of `spin.brokers.toml` has.
@@ -187,7 +187,7 @@ impl Server {
         if settings.program || on_spin() {
             let mut command = Self::up(&settings, &manifest);
             command.args(["--component-id", component]);
-            return Self::Program(Program::start(command, String::new()));
+            return Self::Program(Box::new(Program::start(command, String::new())));
         }
         let mut options = Self::options(settings, manifest);
         options.components = vec![component.to_owned()];

@@ -119,7 +119,7 @@ fn events_of_others_are_published_until_the_shop_has_seen_to_them() {
     // As the shop does: it says of each, by its hash, that it has seen to it; of the tenth only when it comes once more.
     let (sender, heard) = mpsc::channel();
     let port = mosquitto.port();
-    let shop = move |known: &mut HashSet<String>| -> Result<(), ConnectionError> {
+    let shop = move |known: &mut HashSet<String>| -> Result<(), Box<ConnectionError>> {
         let (client, mut connection) = Client::new(MqttOptions::new("shop", "127.0.0.1", port), 100);
         client.subscribe("bodega/inbound", QoS::AtLeastOnce).unwrap();
         for event in connection.iter() {

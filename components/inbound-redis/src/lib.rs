@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use inbound::Outcome;
+use model::topic::{INBOUND as STREAM, INBOUND_DEAD as DEAD};
 use spin_sdk::{
     redis::{Connection, RedisParameter, RedisResult},
     redis_subscriber,
@@ -11,12 +12,10 @@ use spin_sdk::{
 use uuid::Uuid;
 use web::variable;
 
-const STREAM: &str = "bodega:inbound";
 const LEASE: &str = "bodega:inbound:lease";
-const DEAD: &str = "bodega:inbound:dead";
 const STEP: &str = include_str!("drain.lua");
 /// Longer than the shop is waited for.
-const LEASE_MILLIS: i64 = 15_000;
+const LEASE_MILLIS: i64 = 10_000;
 /// So many are handed over at one nudge; a further one follows if there are more.
 const AT_ONCE: usize = 1_000;
 /// When the shop has said of so many that it cannot now, it is not asked about all the others.

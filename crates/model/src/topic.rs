@@ -36,8 +36,6 @@ pub const STREAM: &str = "bodega:events";
 pub const INBOUND: &str = "bodega:inbound";
 /// Where what the shop has refused for ever goes from there.
 pub const INBOUND_DEAD: &str = "bodega:inbound:dead";
-/// The topic of MQTT that the shop takes events of others from.
-pub const INBOUND_MQTT: &str = "bodega/inbound";
 
 macro_rules! topics {
     ($($event_type:literal => kafka [$($kafka:literal),*] $(queues [$($queue:literal),*])?

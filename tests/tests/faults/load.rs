@@ -137,7 +137,7 @@ impl Load {
                 Ok(answer) => format!("{} {}", answer.status, answer.text),
                 Err(error) => format!("{error:?}"),
             };
-            if before % 2 == 0 && before == self.outages.load(Ordering::SeqCst) {
+            if before.is_multiple_of(2) && before == self.outages.load(Ordering::SeqCst) {
                 self.failed.lock().unwrap().push(refused.clone());
             }
             assert!(Instant::now() < end, "in vain: {refused}");

@@ -282,7 +282,7 @@ async fn queues_of_rabbitmq_have_the_events_of_their_name() {
             .map(|message| serde_json::from_str(message["payload"].as_str().unwrap()).unwrap())
             .collect();
         let arrived: BTreeSet<_> = events.iter().map(|event| event["eventId"].to_string()).collect();
-        let belong = sent.iter().filter(|event| model_topics(event).contains(&queue.to_owned()));
+        let belong = sent.iter().filter(|event| model_topics(event).contains(queue));
         assert_eq!(arrived, belong.map(|event| event["eventId"].to_string()).collect(), "{queue}");
         assert!(!arrived.is_empty(), "{queue}");
         assert_in_order(&sent, &events);
