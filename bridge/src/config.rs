@@ -84,6 +84,8 @@ pub struct Http {
 pub struct Redis {
     /// `redis://user:password@host:port`, or `rediss://` for TLS.
     pub url: Secret,
+    /// Whose certificates are believed, when it is not one that the system believes.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// An MQTT broker.

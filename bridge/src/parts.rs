@@ -34,8 +34,7 @@ const ANY_TOPIC: &str = "__consumer_offsets";
 /// If an address or a setting cannot be one.
 pub fn check(config: &Config) -> Result<()> {
     if let Some(redis) = &config.redis {
-        ::redis::Client::open(redis.url.reveal())
-            .map_err(|_| anyhow::anyhow!("redis.url is not an address of Redis"))?;
+        redis::client(redis)?;
     }
     if let Some(mqtt) = &config.mqtt {
         mqtt::check(mqtt)?;

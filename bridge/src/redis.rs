@@ -6,12 +6,12 @@
 //! produced, or knows as acknowledged, all that were before it. If a bridge that was stopped wakes up and what it still had
 //! arrives after all, it brings repeats, and no event for the first time before an earlier one.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fs, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use redis::{
-    Client, FromRedisValue, Value,
+    Client, FromRedisValue, TlsCertificates, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
     streams::{StreamAutoClaimReply, StreamId, StreamReadReply},
 };
@@ -84,15 +84,31 @@ end
 if ARGV[2] == '1' and first then redis.call('XTRIM', KEYS[1], 'MINID', '=', first) end
 return waiting or 0";
 
+/// Who connects.
+///
+/// # Errors
+///
+/// If the address cannot be one, or the certificates cannot be read.
+pub fn client(config: &config::Redis) -> Result<Client> {
+    let address = config.url.reveal();
+    let client = match &config.ca_file {
+        Some(file) => {
+            let ca = fs::read(file).with_context(|| format!("redis.ca_file: {} cannot be read", file.display()))?;
+            Client::build_with_tls(address, TlsCertificates { client_tls: None, root_cert: Some(ca) })
+        }
+        None => Client::open(address),
+    };
+    // Not what is wrong with it, which could quote the password.
+    client.map_err(|_| anyhow::anyhow!("redis.url is not an address of Redis"))
+}
+
 /// A connection that comes back by itself.
 ///
 /// # Errors
 ///
 /// If the address cannot be one.
 pub fn connect(config: &config::Redis) -> Result<ConnectionManager> {
-    // Not what is wrong with it, which could quote the password.
-    let client =
-        Client::open(config.url.reveal()).map_err(|_| anyhow::anyhow!("redis.url is not an address of Redis"))?;
+    let client = client(config)?;
     let settings = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(5)))
         .set_response_timeout(Some(Duration::from_secs(10)))

@@ -7,5 +7,6 @@ mod inbound;
 mod mail;
 mod mqtt;
 mod outbound;
+mod secured;
 mod sides;
 mod support;

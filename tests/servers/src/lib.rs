@@ -9,6 +9,7 @@
 // A test that cannot go on says why and ends.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod certificates;
 mod kafka;
 mod mosquitto;
 mod postgres;
@@ -27,6 +28,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use certificates::Certificates;
 pub use kafka::Kafka;
 pub use mosquitto::Mosquitto;
 pub use postgres::Postgres;

@@ -8,6 +8,7 @@ use crate::{Process, find, free_port};
 pub struct Mosquitto {
     directory: TempDir,
     port: u16,
+    settings: String,
     process: Process,
 }
 
@@ -18,10 +19,19 @@ impl Mosquitto {
     ///
     /// If it cannot be started.
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts one with further lines of `mosquitto.conf`, such as those of another listener.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start_with(settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let process = run(&directory, port);
-        Self { directory, port, process }
+        let (port, settings) = (free_port(), settings.to_owned());
+        let process = run(&directory, port, &settings);
+        Self { directory, port, settings, process }
     }
 
     /// Where it is.
@@ -64,18 +74,18 @@ impl Mosquitto {
     /// If it cannot be started.
     pub fn start_again(&mut self) {
         self.process.kill();
-        self.process = run(&self.directory, self.port);
+        self.process = run(&self.directory, self.port, &self.settings);
     }
 }
 
-fn run(directory: &TempDir, port: u16) -> Process {
+fn run(directory: &TempDir, port: u16, settings: &str) -> Process {
     let program = find("mosquitto").expect("mosquitto is not installed");
     let path = directory.path().display();
     // As root it would otherwise become a user who may not enter the directory. A queue without bounds, because tests
     // stop subscribers for longer than a thousand messages.
     let config = format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {path}/\n\
-         autosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\n"
+        "per_listener_settings true\nlistener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n\
+         persistence_location {path}/\nautosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\n{settings}\n"
     );
     let file = directory.path().join("mosquitto.conf");
     fs::write(&file, config).unwrap();
