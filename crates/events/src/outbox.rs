@@ -1,10 +1,14 @@
 //! The outbox: events written in the transaction that made them true, and who still waits for a copy.
 
-use std::{cell::Cell, collections::HashMap, time::Duration};
+use std::{
+    cell::Cell,
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use model::{Timestamp, event::Event};
 use serde::Serialize;
-use store::{Database, Durability, Error, Result, Row, Transaction, Value, params, typed_values};
+use store::{Database, Durability, Engine, Error, Result, Row, Transaction, Value, params, typed_values};
 
 use crate::{
     Envelope,
@@ -65,72 +69,87 @@ pub async fn emit<E: Event>(transaction: &Transaction, producer: &str, event: &E
     emit_all(transaction, producer, std::slice::from_ref(event)).await
 }
 
-/// Announces several events of one type, in order: two statements, however many there are.
+/// Announces several events of one type, in order: two statements, however many there are, and in Postgres one.
 pub async fn emit_all<E: Event>(transaction: &Transaction, producer: &str, events: &[E]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
     let now = Timestamp::now();
-    let mut envelopes = HashMap::with_capacity(events.len());
+    let mut envelopes = Vec::with_capacity(events.len());
     let mut values = Vec::with_capacity(events.len() * 3);
     for event in events {
         let envelope = Envelope::new(producer, event).map_err(not_json)?;
         let json = serde_json::to_string(&envelope).map_err(not_json)?;
-        let event_id = envelope.event_id.to_string();
-        values.extend(params![event_id.as_str(), json.clone(), now.0]);
-        envelopes.insert(event_id, (envelope.subject, json));
+        values.extend(params![envelope.event_id.to_string(), json.clone(), now.0]);
+        envelopes.push((envelope.subject, json));
     }
-    let insert = format!(
-        "INSERT INTO outbox (event_id, envelope, created_at) VALUES {} RETURNING id, event_id",
+    let subscribers: Vec<_> = E::SUBSCRIBERS.iter().copied().chain(BROKER.get()).collect();
+    let write = format!(
+        "INSERT INTO outbox (event_id, envelope, created_at) VALUES {} RETURNING id",
         store::values(events.len(), 3)
     );
-    let mut written = transaction
-        .query(&insert, values)
-        .await?
-        .into_iter()
-        .map(|mut row| Ok((row.next::<i64>()?, row.next::<String>()?)))
-        .collect::<Result<Vec<_>>>()?;
-    written.sort_unstable();
-    let broker = BROKER.get();
-    if E::SUBSCRIBERS.is_empty() && broker.is_none() {
-        return Ok(());
-    }
-
-    let mut values = Vec::new();
-    let mut texts = HashMap::with_capacity(events.len());
-    for (outbox_id, event_id) in written {
-        if let Some((subject, json)) = envelopes.remove(&event_id) {
-            for subscriber in E::SUBSCRIBERS.iter().copied().chain(broker) {
-                values.extend(params![outbox_id, subscriber, subject.as_str(), now.0]);
+    let copies = match (subscribers.as_slice(), transaction.engine()) {
+        ([], _) => return transaction.execute(&write, values).await,
+        (subscribers, Engine::Postgres) => transaction.query(&at_once(&write, subscribers), values).await?,
+        (subscribers, Engine::Sqlite) => {
+            let rows = transaction.query(&write, values).await?;
+            let mut written = rows.into_iter().map(|mut row| row.next()).collect::<Result<Vec<i64>>>()?;
+            written.sort_unstable();
+            let mut values = Vec::new();
+            for (outbox_id, (subject, _)) in written.into_iter().zip(&envelopes) {
+                for subscriber in subscribers {
+                    values.extend(params![outbox_id, *subscriber, subject.as_str(), now.0]);
+                }
             }
-            texts.insert(outbox_id, json);
+            let new = typed_values(values.len() / 4, &["BIGINT", "TEXT", "TEXT", "BIGINT"]);
+            let copy = format!("WITH new (outbox_id, subscriber, subject, now) AS ({new}) {}", copy(""));
+            transaction.query(&copy, values).await?
+        }
+    };
+    let mut claimed = Vec::new();
+    let mut written = BTreeSet::new();
+    for mut row in copies {
+        let (id, due_at, outbox_id): (i64, i64, i64) = (row.next()?, row.next()?, row.next()?);
+        written.insert(outbox_id);
+        if due_at > now.0 && due_at != HELD {
+            let (subscriber, subject) = (row.next()?, row.next()?);
+            let delivery = Delivery { id, subscriber, subject, envelope: String::new(), attempts: 0, outage: 0 };
+            claimed.push((outbox_id, delivery));
         }
     }
-    // This instance delivers at once what it writes, so it claims it right here. Only where an earlier event of the
-    // same subject is still on its way to the same subscriber must the new one wait for its turn, and what nobody takes
-    // is held.
-    let insert = format!(
-        "WITH new (outbox_id, subscriber, subject, now) AS ({}) \
-         INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
+    // Ids grow in the order of the events.
+    let texts: HashMap<_, _> = written.into_iter().zip(envelopes.into_iter().map(|(_, json)| json)).collect();
+    claimed.sort_by_key(|(_, delivery)| delivery.id);
+    let envelope = |outbox_id| texts.get(&outbox_id).cloned().unwrap_or_default();
+    let claimed = claimed.into_iter().map(|(of, delivery)| Delivery { envelope: envelope(of), ..delivery }).collect();
+    transaction.on_commit(move || relay::enqueue(claimed));
+    Ok(())
+}
+
+/// Adds the copies in `new`. This instance delivers at once what it writes, so it claims it right here. Only where an
+/// earlier event of the same subject is still on its way to the same subscriber must the new one wait for its turn, and
+/// what nobody takes is held.
+fn copy(order: &str) -> String {
+    format!(
+        "INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
          SELECT outbox_id, subscriber, subject, now, CASE WHEN EXISTS (SELECT 1 FROM lanes l \
          WHERE l.subscriber = new.subscriber AND l.failures > 0) THEN {HELD} WHEN EXISTS (SELECT 1 FROM deliveries d \
          WHERE d.subscriber = new.subscriber AND d.subject = new.subject AND d.parked_at IS NULL) \
-         THEN now ELSE now + {} END FROM new RETURNING id, due_at, outbox_id, subscriber, subject",
-        typed_values(values.len() / 4, &["BIGINT", "TEXT", "TEXT", "BIGINT"]),
+         THEN now ELSE now + {} END FROM new {order} RETURNING id, due_at, outbox_id, subscriber, subject",
         LEASE.as_millis(),
-    );
-    let mut claimed = Vec::new();
-    for mut row in transaction.query(&insert, values).await? {
-        let (id, due_at, outbox_id): (i64, i64, i64) = (row.next()?, row.next()?, row.next()?);
-        if due_at > now.0 && due_at != HELD {
-            let envelope = texts.get(&outbox_id).cloned().unwrap_or_default();
-            let (subscriber, subject) = (row.next()?, row.next()?);
-            claimed.push(Delivery { id, subscriber, subject, envelope, attempts: 0, outage: 0 });
-        }
-    }
-    claimed.sort_by_key(|delivery| delivery.id);
-    transaction.on_commit(move || relay::enqueue(claimed));
-    Ok(())
+    )
+}
+
+/// What `write` writes, and its copies, where one statement may write two tables.
+fn at_once(write: &str, subscribers: &[&str]) -> String {
+    let subscribers: Vec<_> = subscribers.iter().map(|subscriber| format!("('{subscriber}')")).collect();
+    format!(
+        "WITH written AS ({write}, envelope, created_at), new (outbox_id, subscriber, subject, now) AS (SELECT w.id, \
+         s.subscriber, CAST(w.envelope AS JSON) ->> 'subject', w.created_at FROM written w \
+         CROSS JOIN (VALUES {}) AS s (subscriber)) {}",
+        subscribers.join(", "),
+        copy("ORDER BY outbox_id"),
+    )
 }
 
 fn not_json(error: serde_json::Error) -> Error {
@@ -187,10 +206,9 @@ fn claim_statement() -> String {
 
 /// Forgets copies that have arrived. If a power failure undoes it, they are delivered once more and have no effect.
 pub(crate) async fn delivered(database: &Database, ids: &[i64]) -> Result<()> {
-    database
-        .execute(Durability::Relaxed, &format!("DELETE FROM deliveries WHERE id IN {}", id_list(ids)), id_params(ids))
-        .await?;
-    Ok(())
+    let delete = format!("DELETE FROM deliveries WHERE id IN {}", id_list(ids));
+    // In turn: whoever adds to their subjects right now looks whether these are still there.
+    database.execute_in_turn(Durability::Relaxed, &delete, id_params(ids)).await
 }
 
 /// Lets copies wait for their turn again, without counting an attempt.
@@ -203,10 +221,8 @@ pub(crate) async fn due(database: &Database, ids: &[i64], at: Timestamp) -> Resu
     let mut values = params![at.0];
     values.extend(id_params(ids));
     let list = id_list_from(ids, 2);
-    database
-        .execute(Durability::Relaxed, &format!("UPDATE deliveries SET due_at = $1 WHERE id IN {list}"), values)
-        .await?;
-    Ok(())
+    let update = format!("UPDATE deliveries SET due_at = $1 WHERE id IN {list}");
+    database.execute_in_turn(Durability::Relaxed, &update, values).await
 }
 
 /// Notes a failed attempt: to be tried again at `due_at`, or parked when that is `None`.

@@ -1,4 +1,16 @@
-use crate::{Durability, Engine, Result, Row, Value, postgres, sqlite};
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use futures::future::{Either, select};
+
+use crate::{Durability, Engine, Error, Result, Row, Turns, Value, postgres, sqlite};
+
+/// Idle connections of one kind that an instance keeps to Postgres, where all instances share those of a pool. The others go
+/// back to it.
+const KEPT: usize = 2;
+/// How often somebody who waits for a connection looks whether there is another one, and how many times: a pool that has none
+/// for three seconds has none.
+const LOOK: Duration = Duration::from_millis(20);
+const LOOKS: usize = 150;
 
 /// Where a service's data is, and so which SQL it is asked in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +26,14 @@ impl Source {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
             Self::Postgres { .. } => Engine::Postgres,
+        }
+    }
+
+    /// The number of the write lock, where a statement can take it.
+    pub(crate) fn lock(&self) -> Option<i64> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres { lock, .. } => Some(*lock),
         }
     }
 
@@ -82,5 +102,78 @@ impl Connection {
             Self::Sqlite(sqlite) => sqlite.query(sql, params),
             Self::Postgres(postgres) => postgres.query(sql, params).await,
         }
+    }
+
+    /// Whether whoever holds the write lock has died with it, as it seems: only in Postgres anything is left of them.
+    pub(crate) async fn is_abandoned(&self) -> Result<bool> {
+        match self {
+            Self::Sqlite(_) => Ok(false),
+            Self::Postgres(postgres) => postgres.is_abandoned().await,
+        }
+    }
+
+    /// Whether it was made just now, because there was no other.
+    pub(crate) async fn is_new(&self) -> Result<bool> {
+        match self {
+            Self::Sqlite(_) => Ok(true),
+            Self::Postgres(postgres) => postgres.is_new().await,
+        }
+    }
+}
+
+/// The idle connections of one kind that an instance keeps.
+pub(crate) struct Kept {
+    durability: Durability,
+    idle: RefCell<Vec<Connection>>,
+    /// One new connection at a time: what waits for it may find that it needs none.
+    opening: Rc<Turns>,
+}
+
+impl Kept {
+    pub(crate) fn new(durability: Durability) -> Self {
+        Self { durability, idle: RefCell::default(), opening: Turns::new(1) }
+    }
+
+    fn pop(&self) -> Option<Connection> {
+        self.idle.borrow_mut().pop()
+    }
+
+    pub(crate) async fn take(&self, source: &Source) -> Result<Connection> {
+        if let Some(connection) = self.pop() {
+            return Ok(connection);
+        }
+        let _one_at_a_time = self.opening.take().await;
+        match (self.pop(), source.engine()) {
+            (Some(connection), _) => Ok(connection),
+            (None, Engine::Sqlite) => source.open(self.durability).await,
+            (None, Engine::Postgres) => self.open(source).await,
+        }
+    }
+
+    /// A new one, or the first that another request of the instance needs no more: where each instance has one and waits for
+    /// a second, nobody gets any.
+    pub(crate) async fn open(&self, source: &Source) -> Result<Connection> {
+        let mut opening = Box::pin(source.open(self.durability));
+        for _ in 0..LOOKS {
+            match select(opening, Box::pin(spin_sdk::time::sleep(LOOK))).await {
+                Either::Left((opened, _)) => return opened,
+                Either::Right((_, still)) => opening = still,
+            }
+            if let Some(connection) = self.pop() {
+                return Ok(connection);
+            }
+        }
+        Err(Error::Away("no connection of the pool is free".into()))
+    }
+
+    pub(crate) fn put(&self, connection: Connection) {
+        let mut idle = self.idle.borrow_mut();
+        if connection.engine() == Engine::Sqlite || idle.len() < KEPT {
+            idle.push(connection);
+        }
+    }
+
+    pub(crate) fn forget(&self) {
+        self.idle.take();
     }
 }

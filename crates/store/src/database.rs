@@ -7,8 +7,8 @@ use std::{
 use backon::{ExponentialBuilder, Retryable};
 
 use crate::{
-    Error, Result, Row, Turns, Value,
-    connection::{Connection, Source},
+    Error, Result, Row, Turn, Turns, Value,
+    connection::{Connection, Kept, Source},
     migrations::{self, Migrations},
     postgres,
 };
@@ -23,15 +23,6 @@ pub enum Durability {
     Relaxed,
 }
 
-impl Durability {
-    fn other(self) -> Self {
-        match self {
-            Self::Durable => Self::Relaxed,
-            Self::Relaxed => Self::Durable,
-        }
-    }
-}
-
 /// Whose SQL a service's database speaks. Most statements are the same for both; a repository has the others side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -40,10 +31,6 @@ pub enum Engine {
     /// Postgres.
     Postgres,
 }
-
-/// Idle connections of one kind that an instance keeps to Postgres, where all instances share those of a pool. The others go
-/// back to it.
-const KEPT: usize = 2;
 
 /// A service's database. A handle: connections are opened when needed and kept by the instance.
 #[derive(Debug, Clone, Copy)]
@@ -56,13 +43,13 @@ pub struct Database {
 struct State {
     /// Known once it has been asked for.
     source: OnceCell<Source>,
-    durable: RefCell<Vec<Connection>>,
+    durable: Kept,
     /// Also what reads use, which commit nothing: most instances need no other connection.
-    relaxed: RefCell<Vec<Connection>>,
+    relaxed: Kept,
     /// One writer of this instance at a time: waiting here is cheaper than finding the database busy.
     writers: Rc<Turns>,
-    /// One new connection at a time: what waits for it may find that it needs none.
-    opening: Rc<Turns>,
+    /// How often one of them has waited in vain.
+    failures: Cell<u64>,
     migrating: Rc<Turns>,
     migrated: Cell<bool>,
 }
@@ -71,13 +58,17 @@ thread_local! {
     static STATES: RefCell<Vec<(&'static str, Rc<State>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Waits between attempts at a busy database: 1 ms and growing, about two seconds in all.
-fn patience() -> ExponentialBuilder {
+/// Waits between attempts at a busy database: 1 ms and growing, about two seconds in all. In Postgres each attempt waits in
+/// line itself, and all take six: less than a relay waits for an answer.
+fn patience(engine: Engine) -> ExponentialBuilder {
     ExponentialBuilder::new()
         .with_jitter()
         .with_min_delay(Duration::from_millis(1))
         .with_max_delay(Duration::from_millis(50))
-        .with_max_times(50)
+        .with_max_times(match engine {
+            Engine::Sqlite => 50,
+            Engine::Postgres => 20,
+        })
 }
 
 impl Database {
@@ -88,22 +79,8 @@ impl Database {
 
     /// Runs one reading statement.
     pub async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
-        let state = self.ready().await?;
-        let read = || async {
-            let connection = state.take(Durability::Relaxed).await?;
-            let rows = connection.query(sql, params.clone()).await?;
-            // A connection that failed is not used again, whatever was wrong with it.
-            state.put(Durability::Relaxed, connection);
-            Ok(rows)
-        };
-        match persist(read).await {
-            // Of a server that was started again the instance has connections that are none any more.
-            Err(Error::Away(_)) => {
-                state.forget();
-                persist(read).await
-            }
-            other => other,
-        }
+        let read = async |connection: &Connection| connection.query(sql, params.clone()).await;
+        self.ready().await?.with(Durability::Relaxed, read).await
     }
 
     /// Whose SQL this database speaks.
@@ -123,11 +100,40 @@ impl Database {
             // There a statement alone would not wait for the write lock.
             return self.transaction(durability, async |transaction| transaction.query(sql, params).await).await;
         }
-        let _turn = state.writers.take().await;
+        let _turn = state.turn().await?;
         let connection = state.take(durability).await?;
-        let rows = persist(|| connection.write(sql, params.clone())).await?;
+        let written = persist(Engine::Sqlite, || connection.write(sql, params.clone())).await;
+        let rows = written.inspect_err(|error| state.note(error))?;
         state.put(durability, connection);
         Ok(rows)
+    }
+
+    /// Runs one writing statement without the write lock, for what is right whatever others write meanwhile, and also when it
+    /// happens twice: after a failure nobody knows whether it has happened. In Postgres it is one statement instead of
+    /// four, and waits for nobody but who writes the same row. SQLite has one writer at a time anyway.
+    pub async fn execute_unlocked(&self, durability: Durability, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
+        let state = self.ready().await?;
+        match state.source()?.engine() {
+            Engine::Sqlite => self.execute(durability, sql, params).await,
+            Engine::Postgres => {
+                let write = async |connection: &Connection| connection.write(sql, params.clone()).await;
+                state.with(durability, write).await
+            }
+        }
+    }
+
+    /// Runs one writing statement without a result, when the write lock is free. It ends with its condition, which names its
+    /// rows one by one, and may happen twice: then it is one statement in Postgres, too, instead of four.
+    pub async fn execute_in_turn(&self, durability: Durability, sql: &str, params: Vec<Value>) -> Result<()> {
+        let state = self.ready().await?;
+        match state.source()?.lock() {
+            None => self.execute(durability, sql, params).await.map(drop),
+            Some(lock) => {
+                let sql = postgres::in_turn(sql, lock);
+                let write = async |connection: &Connection| connection.write(&sql, params.clone()).await;
+                state.with(durability, write).await.map(drop)
+            }
+        }
     }
 
     /// Deletes up to 500 rows of `table` that are `due`, as they would be again after power loss. Most of the time there are
@@ -150,15 +156,20 @@ impl Database {
         work: impl AsyncFnOnce(&Transaction) -> Result<T, E>,
     ) -> Result<T, E> {
         let state = self.ready().await?;
-        let turn = state.writers.take().await;
-        let connection = state.begin(durability).await?;
+        let turn = state.turn().await?;
+        let connection = state.begin(durability).await.inspect_err(|error| state.note(error))?;
         // From here to the COMMIT every early exit drops the connection, inside its transaction: SQLite rolls back then,
         // and of Postgres whoever has the connection next.
-        let transaction = Transaction { connection, on_commit: RefCell::default() };
-        match work(&transaction).await {
+        let transaction = Transaction { connection, on_commit: RefCell::default(), failure: RefCell::default() };
+        let outcome = match (work(&transaction).await, transaction.failure.take()) {
+            // Postgres would answer a COMMIT with a ROLLBACK then, and call it a success.
+            (Ok(_), Some(failure)) => Err(failure.into()),
+            (outcome, _) => outcome,
+        };
+        match outcome {
             Ok(value) => {
-                persist(|| transaction.connection.commit()).await?;
-                let Transaction { connection, on_commit } = transaction;
+                persist(transaction.engine(), || transaction.connection.commit()).await?;
+                let Transaction { connection, on_commit, .. } = transaction;
                 state.put(durability, connection);
                 drop(turn);
                 on_commit.into_inner().into_iter().for_each(|then| then());
@@ -179,10 +190,10 @@ impl Database {
             None => {
                 let state = Rc::new(State {
                     source: OnceCell::new(),
-                    durable: RefCell::default(),
-                    relaxed: RefCell::default(),
+                    durable: Kept::new(Durability::Durable),
+                    relaxed: Kept::new(Durability::Relaxed),
                     writers: Turns::new(1),
-                    opening: Turns::new(1),
+                    failures: Cell::new(0),
                     migrating: Turns::new(1),
                     migrated: Cell::new(false),
                 });
@@ -203,7 +214,7 @@ impl Database {
                 }
                 // A migration that a power failure undoes is applied again; whatever is durable takes it along.
                 let connection = state.take(Durability::Relaxed).await?;
-                persist(|| migrations::apply(&connection, self.migrations)).await?;
+                persist(connection.engine(), || migrations::apply(&connection, self.migrations)).await?;
                 state.put(Durability::Relaxed, connection);
                 state.migrated.set(true);
             }
@@ -235,7 +246,7 @@ impl State {
         self.source.get().ok_or_else(|| Error::Engine("nobody has asked yet where the database is".into()))
     }
 
-    fn idle(&self, durability: Durability) -> &RefCell<Vec<Connection>> {
+    fn kept(&self, durability: Durability) -> &Kept {
         match durability {
             Durability::Durable => &self.durable,
             Durability::Relaxed => &self.relaxed,
@@ -243,60 +254,93 @@ impl State {
     }
 
     async fn take(&self, durability: Durability) -> Result<Connection> {
-        let idle = || self.idle(durability).borrow_mut().pop();
-        if let Some(connection) = idle() {
-            return Ok(connection);
-        }
-        let source = self.source()?;
-        // SQLite is opened one at a time; a server may answer late.
-        let _one_at_a_time = match source.engine() {
-            Engine::Sqlite => Some(self.opening.take().await),
-            Engine::Postgres => None,
-        };
-        match idle() {
-            Some(connection) => Ok(connection),
-            None => source.open(durability).await,
-        }
+        self.kept(durability).take(self.source()?).await
     }
 
     fn put(&self, durability: Durability, connection: Connection) {
-        let mut idle = self.idle(durability).borrow_mut();
-        if connection.engine() == Engine::Sqlite || idle.len() < KEPT {
-            idle.push(connection);
-        }
+        self.kept(durability).put(connection);
     }
 
     /// Gives up all idle connections.
     fn forget(&self) {
-        self.durable.take();
-        self.relaxed.take();
+        self.durable.forget();
+        self.relaxed.forget();
+    }
+
+    /// Does `work` on a connection that is in no transaction.
+    async fn with<T>(&self, durability: Durability, work: impl AsyncFn(&Connection) -> Result<T>) -> Result<T> {
+        self.insist(|| async {
+            let connection = self.take(durability).await?;
+            let value = work(&connection).await?;
+            // A connection that failed is not used again, whatever was wrong with it.
+            self.put(durability, connection);
+            Ok(value)
+        })
+        .await
+    }
+
+    /// The turn of a writer. Those who have waited behind one who waited in vain do not all do so, one after the other.
+    async fn turn(&self) -> Result<Turn> {
+        let failures = self.failures.get();
+        let turn = self.writers.take().await;
+        if self.failures.get() == failures { Ok(turn) } else { Err(Error::Busy) }
+    }
+
+    fn note(&self, error: &Error) {
+        if let Error::Busy | Error::Away(_) = error {
+            self.failures.set(self.failures.get() + 1);
+        }
     }
 
     /// A connection inside a transaction that holds the write lock.
     async fn begin(&self, durability: Durability) -> Result<Connection> {
-        // Those that were in vain. In one of the two pools there may be a connection on which a dead instance holds the lock:
-        // whoever is given that one frees it. So one of each is taken at each attempt, and stays out of its pool until then.
-        let spent = RefCell::new(Vec::new());
-        let begin = || async {
+        self.insist(|| async {
             let connection = self.take(durability).await?;
-            match (connection.begin().await, connection.engine()) {
-                (Ok(()), _) => Ok(connection),
-                (Err(error), Engine::Sqlite) => {
+            match connection.begin().await {
+                Ok(()) => Ok(connection),
+                Err(Error::Busy) => {
+                    let abandoned = connection.is_abandoned().await?;
                     self.put(durability, connection);
-                    Err(error)
-                }
-                (Err(Error::Busy), Engine::Postgres) => {
-                    let other = self.source()?.open(durability.other()).await?;
-                    spent.borrow_mut().extend([connection, other]);
+                    if abandoned {
+                        self.search().await?;
+                    }
                     Err(Error::Busy)
                 }
-                (Err(error), Engine::Postgres) => Err(error),
+                Err(error) => Err(error),
             }
-        };
-        match persist(begin).await {
+        })
+        .await
+    }
+
+    /// An instance may have died with the write lock of Postgres. Its connection lies in one of the two pools, and whoever is
+    /// given it rolls it back: so all that lie there are taken, until one was the right one, or a new one says that there
+    /// are no more.
+    async fn search(&self) -> Result<()> {
+        let mut met = Vec::new();
+        for kept in [&self.durable, &self.relaxed] {
+            loop {
+                let connection = kept.open(self.source()?).await?;
+                let (abandoned, new) = (connection.is_abandoned().await?, connection.is_new().await?);
+                met.push(connection);
+                if !abandoned {
+                    return Ok(());
+                }
+                if new {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Repeats `attempt` while the database is busy, and once more when it was away: of a server that was started again
+    /// the instance has connections that are none any more.
+    async fn insist<T, F: Future<Output = Result<T>>>(&self, mut attempt: impl FnMut() -> F) -> Result<T> {
+        let engine = self.source()?.engine();
+        match persist(engine, &mut attempt).await {
             Err(Error::Away(_)) => {
                 self.forget();
-                persist(begin).await
+                persist(engine, attempt).await
             }
             other => other,
         }
@@ -304,14 +348,16 @@ impl State {
 }
 
 /// Repeats `attempt` while the database is busy.
-async fn persist<T, F: Future<Output = Result<T>>>(attempt: impl FnMut() -> F) -> Result<T> {
-    attempt.retry(patience()).sleep(spin_sdk::time::sleep).when(Error::is_busy).await
+async fn persist<T, F: Future<Output = Result<T>>>(engine: Engine, attempt: impl FnMut() -> F) -> Result<T> {
+    attempt.retry(patience(engine)).sleep(spin_sdk::time::sleep).when(Error::is_busy).await
 }
 
 /// A transaction that has begun and holds the write lock.
 pub struct Transaction {
     connection: Connection,
     on_commit: RefCell<Vec<Box<dyn FnOnce()>>>,
+    /// Why a statement has failed, and with it the transaction.
+    failure: RefCell<Option<Error>>,
 }
 
 impl Transaction {
@@ -320,9 +366,13 @@ impl Transaction {
         self.connection.engine()
     }
 
-    /// Runs one statement and returns its rows.
+    /// Runs one statement and returns its rows. When it fails, the transaction has failed.
     pub async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Row>> {
-        self.connection.query(sql, params).await
+        let outcome = self.connection.query(sql, params).await;
+        if let Err(error) = &outcome {
+            self.failure.replace(Some(error.clone()));
+        }
+        outcome
     }
 
     /// Like [`query`](Self::query), for at most one row.

@@ -4,9 +4,7 @@
 //! with its locks. So whoever opens one rolls back first; and until somebody does, the server ends a transaction in which
 //! nothing happens for ten seconds.
 
-use std::time::Duration;
-
-use futures::future::{Either, select};
+use futures::future::join;
 use spin_sdk::pg::wit::postgres::{Connection as Native, DbValue, Error as NativeError, ParameterValue, QueryError};
 
 use crate::{Error, Result, Row, Value, connection::Source};
@@ -16,8 +14,6 @@ use crate::{Error, Result, Row, Value, connection::Source};
 const SETTINGS: &str = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=250ms";
 /// For commits that may be done again after a crash of the server.
 const RELAXED: &str = " -c synchronous_commit=off";
-/// A pool that has had no connection free for so long has none.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The database at `url`, for the service with that `label`.
 pub(crate) fn source(url: &str, label: &str) -> Source {
@@ -40,6 +36,12 @@ fn number(label: &str) -> i64 {
     hash.cast_signed()
 }
 
+/// The statement, which ends with its condition, when the write lock is free. It sees what was there before it waited, but
+/// each row that its condition names as it is then.
+pub(crate) fn in_turn(sql: &str, lock: i64) -> String {
+    format!("{sql} AND EXISTS (SELECT 1 FROM pg_advisory_xact_lock({lock}))")
+}
+
 /// An open connection. Dropping it gives it back to the pool.
 pub(crate) struct Connection {
     native: Native,
@@ -47,12 +49,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Opens one, when the pool has one: that may take for ever.
     pub(crate) async fn open(address: &str, lock: i64) -> Result<Self> {
-        let opening = Box::pin(Native::open_async(address.to_owned()));
-        let native = match select(opening, Box::pin(spin_sdk::time::sleep(PATIENCE))).await {
-            Either::Left((opened, _)) => opened.map_err(error)?,
-            Either::Right(_) => return Err(Error::Away("no connection of the pool is free".into())),
-        };
+        let native = Native::open_async(address.to_owned()).await.map_err(error)?;
         let connection = Self { native, lock };
         connection.execute("ROLLBACK").await?;
         Ok(connection)
@@ -61,13 +60,36 @@ impl Connection {
     /// Begins a transaction that holds the write lock of the service: like on the other engine, nobody else decides on
     /// what this one is about to change.
     pub(crate) async fn begin(&self) -> Result<()> {
-        self.execute("BEGIN").await?;
-        let lock = "SELECT 1 FROM pg_advisory_xact_lock($1)";
-        let locked = self.query(lock, vec![Value::Integer(self.lock)]).await;
+        // Both are under way at once, so that the lock costs no round trip of its own. That the first arrives first nobody
+        // promises: a transaction that is deferrable, which says nothing to one that writes, is known by that.
+        let lock = "SELECT 1 FROM pg_advisory_xact_lock($1) WHERE current_setting('transaction_deferrable') = 'on'";
+        let lock = || self.query(lock, vec![Value::Integer(self.lock)]);
+        let (begun, locked) = join(self.execute("BEGIN DEFERRABLE"), lock()).await;
+        begun?;
+        let locked = match locked {
+            Ok(rows) if rows.is_empty() => lock().await,
+            other => other,
+        };
         if locked.is_err() {
             self.execute("ROLLBACK").await?;
         }
         locked.map(drop)
+    }
+
+    /// Whether somebody holds the write lock who has done nothing for a while: an instance that has died, or is very slow.
+    pub(crate) async fn is_abandoned(&self) -> Result<bool> {
+        let held = "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.objsubid = 1 \
+             AND (l.classid::bigint << 32) | l.objid::bigint = $1 AND l.granted AND a.state = 'idle in transaction' \
+             AND a.state_change < clock_timestamp() - interval '200 milliseconds'";
+        Ok(!self.query(held, vec![Value::Integer(self.lock)]).await?.is_empty())
+    }
+
+    /// Whether this connection was made just now, because the pool had none.
+    pub(crate) async fn is_new(&self) -> Result<bool> {
+        let new = "SELECT 1 FROM pg_stat_activity WHERE pid = pg_backend_pid() \
+             AND backend_start > clock_timestamp() - interval '100 milliseconds'";
+        Ok(!self.query(new, Vec::new()).await?.is_empty())
     }
 
     pub(crate) async fn execute(&self, sql: &str) -> Result<()> {

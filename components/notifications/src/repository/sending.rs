@@ -185,8 +185,7 @@ pub(crate) struct Ended<'a> {
 /// Notes how an attempt ended. On disk at once: the mail has left the shop.
 pub(crate) async fn settle(ended: &Ended<'_>, now: Timestamp) -> Result<()> {
     let (sql, values) = settling(ended, now);
-    DATABASE.execute(Durability::Durable, sql, values).await?;
-    Ok(())
+    Ok(DATABASE.execute_in_turn(Durability::Durable, sql, values).await?)
 }
 
 /// Notes how attempts ended that had no effect outside the shop.
@@ -195,8 +194,7 @@ pub(crate) async fn settle_all(ended: &[Ended<'_>], now: Timestamp) -> Result<()
         [] => Ok(()),
         [ended] => {
             let (sql, values) = settling(ended, now);
-            DATABASE.execute(Durability::Relaxed, sql, values).await?;
-            Ok(())
+            Ok(DATABASE.execute_in_turn(Durability::Relaxed, sql, values).await?)
         }
         all => {
             DATABASE

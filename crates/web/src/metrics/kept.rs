@@ -42,7 +42,7 @@ async fn write(database: &Database, counted: &[Counted]) {
         let insert =
             "INSERT INTO request_counts (id, counted_at, counts) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING";
         let values = params![id.as_str(), at.0, json.as_str()];
-        let Err(error) = database.execute(Durability::Relaxed, insert, values).await else { return };
+        let Err(error) = database.execute_unlocked(Durability::Relaxed, insert, values).await else { return };
         in_doubt |= error != store::Error::Busy;
         // Late attempts might come after the row has been added to others.
         let late = in_doubt && Timestamp::now() > at.after(SETTLED / 2);
