@@ -3,6 +3,8 @@
 //! An instance takes requests from the window's budget in lots, hands them out from memory, and takes what it still holds
 //! with it when it ends. So a lot is for those who wait for it, and not much more: enough that a busy instance seldom asks,
 //! so little that hardly anything is lost. The limit is never exceeded, whatever runs at once.
+//!
+//! While the database does not answer, each instance counts for itself, and what it has served then goes with its next lot.
 
 use std::{
     cell::{Cell, RefCell},
@@ -70,8 +72,11 @@ impl Limits {
         let outcome = match (limit.answer(self.database, client, &window).await, sign_in) {
             (Answer::Served, _) => Ok(()),
             (Answer::Refused, _) => Err(Error::TooManyRequests(seconds)),
-            // A limit that cannot be counted must not close the shop; but nobody guesses uncounted.
-            (Answer::Unknown, false) => Ok(()),
+            // A limit that all cannot count together must not close the shop; but nobody guesses uncounted.
+            (Answer::Unknown, false) => match window.owe() {
+                true => Ok(()),
+                false => Err(Error::TooManyRequests(seconds)),
+            },
             (Answer::Unknown, true) => Err(Error::Unavailable("signing in".into())),
         };
         (window.budget(), outcome)
@@ -119,6 +124,8 @@ struct Window {
     held: Cell<i64>,
     /// And what it has.
     served: Cell<i64>,
+    /// What it has served that nobody could count.
+    owed: Cell<i64>,
     /// Requests that wait to be answered, or ask.
     asking: Cell<i64>,
     /// How often nobody answered.
@@ -180,8 +187,9 @@ impl Limit {
 
     /// Takes `wanted` requests, or what is left of them. How many all instances have taken then.
     async fn take(&self, database: &Database, client: &str, end: i64, wanted: i64) -> Result<i64> {
+        // A lot that is taken twice is lost, not given twice.
         let row = database
-            .execute(
+            .execute_unlocked(
                 Durability::Relaxed,
                 "INSERT INTO rate_limits (client, window_end, granted) VALUES ($1, $2, $3) \
                  ON CONFLICT (client, window_end) DO UPDATE SET granted = rate_limits.granted + excluded.granted \
@@ -204,6 +212,7 @@ impl Window {
             granted: zero(),
             held: zero(),
             served: zero(),
+            owed: zero(),
             asking: zero(),
             failures: Cell::default(),
             turns: Turns::new(1),
@@ -229,19 +238,29 @@ impl Window {
     /// How many requests to take, when none is held here.
     fn lot(&self) -> i64 {
         let more = (self.served.get() / OF_SERVED).max(self.max / OF_LIMIT);
-        (self.asking.get() + more).min(self.max - self.granted.get()).clamp(1, LARGEST_LOT)
+        (self.asking.get() + more).min(self.max - self.granted.get()).clamp(1, LARGEST_LOT) + self.owed.get()
+    }
+
+    /// Serves a request that nobody can count, as long as there would be one for it if this instance were alone.
+    fn owe(&self) -> bool {
+        let room = self.granted.get() + self.owed.get() < self.max;
+        if room {
+            self.owed.set(self.owed.get() + 1);
+            self.served.set(self.served.get() + 1);
+        }
+        room
     }
 
     /// Keeps what was taken, when `granted` are granted now, and hands one of it out.
     fn taken(&self, wanted: i64, granted: i64) -> Answer {
         let got = (self.max - (granted - wanted)).clamp(0, wanted);
         self.granted.set(granted.max(self.granted.get()));
-        self.held.set(self.held.get() + got);
+        self.held.set(self.held.get() + (got - self.owed.take()).max(0));
         self.known().unwrap_or(Answer::Refused)
     }
 
     fn budget(&self) -> Budget {
-        let used = self.granted.get() - self.held.get();
+        let used = self.granted.get() - self.held.get() + self.owed.get();
         Budget { limit: self.max, remaining: (self.max - used).max(0), resets_at: self.end }
     }
 }
@@ -433,6 +452,24 @@ mod tests {
             }
             assert!(asked <= most, "{asked} statements for a limit of {max}");
         }
+    }
+
+    #[test]
+    fn what_nobody_could_count_is_counted_with_the_next_lot() {
+        let window = Window::new(10, 1000);
+        assert_eq!((0..3).filter(|_| window.owe()).count(), 3);
+        assert_eq!(window.budget().remaining, 7);
+        let _asking = window.ask();
+        let wanted = window.lot();
+        assert_eq!((wanted, window.taken(wanted, wanted + 5)), (4, Answer::Served), "others have taken 5");
+        assert_eq!((window.budget().remaining, window.known()), (1, None));
+        // Alone it gives what there is, and no more.
+        let alone = Window::new(10, 1000);
+        assert_eq!((0..30).filter(|_| alone.owe()).count(), 10);
+        assert_eq!(alone.budget().remaining, 0);
+        let _asking = alone.ask();
+        let wanted = alone.lot();
+        assert_eq!((wanted, alone.taken(wanted, wanted)), (12, Answer::Refused), "it has been answered already");
     }
 
     #[test]
