@@ -36,13 +36,20 @@ pub struct Refused {
 ///
 /// All of the batch share one transaction, and so one commit. If one fails, each gets its own, and those that fail are
 /// listed in the receipt; what follows them in the same subject waits.
+///
+/// # Errors
+///
+/// The first one that `is_outage` says is none of the event's: then all of the batch comes again.
 pub async fn receive<E: From<store::Error> + Display>(
     database: &Database,
     batch: &Batch,
     react: impl AsyncFn(&Transaction, &Envelope) -> Result<(), E>,
-) -> Receipt {
-    if together(database, batch.iter().collect(), &react).await.is_ok() {
-        return Receipt::default();
+    is_outage: impl Fn(&E) -> bool,
+) -> Result<Receipt, E> {
+    match together(database, batch.iter().collect(), &react).await {
+        Ok(()) => return Ok(Receipt::default()),
+        Err(error) if is_outage(&error) => return Err(error),
+        Err(_) => {}
     }
     let mut receipt = Receipt::default();
     let mut blocked: HashSet<&str> = HashSet::new();
@@ -52,13 +59,14 @@ pub async fn receive<E: From<store::Error> + Display>(
         } else {
             match together(database, vec![event], &react).await {
                 Ok(()) => continue,
+                Err(error) if is_outage(&error) => return Err(error),
                 Err(error) => error.to_string(),
             }
         };
         let waiting = !blocked.insert(&event.subject);
         receipt.refused.push(Refused { position, error, waiting });
     }
-    receipt
+    Ok(receipt)
 }
 
 async fn together<E: From<store::Error>>(

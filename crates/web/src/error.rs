@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+/// What is not available when the database is busy or away.
+const DATABASE: &str = "the database";
+
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
@@ -91,6 +94,11 @@ impl Error {
     /// 404 for a thing, such as `order`.
     pub const fn not_found(thing: &'static str) -> Self {
         Self::NotFound(Cow::Borrowed(thing))
+    }
+
+    /// Whether the database of the service is busy or away.
+    pub(crate) fn is_outage_of_database(&self) -> bool {
+        matches!(self, Self::Unavailable(what) if what == DATABASE)
     }
 
     /// The problem as JSON: for answers that tell of several things, of which some have failed.
@@ -226,10 +234,10 @@ impl std::error::Error for Error {}
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Busy => Error::Unavailable("the database".into()),
+            store::Error::Busy => Error::Unavailable(DATABASE.into()),
             store::Error::Away(_) => {
                 eprintln!("error: {error}");
-                Error::Unavailable("the database".into())
+                Error::Unavailable(DATABASE.into())
             }
             other => Error::Internal(format!("database: {other}")),
         }

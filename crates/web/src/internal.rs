@@ -67,11 +67,11 @@ async fn tick<S: Service>() -> Result<StatusCode> {
     })
 }
 
-/// Takes a batch of events from a relay.
+/// Takes a batch of events from a relay: 503 while the database takes nothing, which is none of the events' fault.
 async fn events<S: Service>(body: axum::body::Bytes) -> Result<Json<events::Receipt>> {
     let batch: events::Batch =
         serde_json::from_slice(&body).map_err(|error| Error::Malformed(format!("not a batch of events: {error}")))?;
-    Ok(Json(events::receive(database::<S>()?, &batch, S::react).await))
+    Ok(Json(events::receive(database::<S>()?, &batch, S::react, Error::is_outage_of_database).await?))
 }
 
 #[derive(Deserialize, Validate)]
