@@ -11,7 +11,8 @@ use crate::{Error, Result, Row, Value, connection::Source};
 
 /// What every connection is set to: how long a transaction may do nothing, and how long a statement waits for a lock
 /// before the work is given up and tried again on another connection.
-const SETTINGS: &str = "-c idle_in_transaction_session_timeout=10s -c lock_timeout=250ms";
+const SETTINGS: &str =
+    "-c idle_in_transaction_session_timeout=10s -c lock_timeout=250ms -c default_transaction_deferrable=off";
 /// For commits that may be done again after a crash of the server.
 const RELAXED: &str = " -c synchronous_commit=off";
 
