@@ -33,13 +33,11 @@ async fn events_for_whose_database_is_out_are_held_and_never_parked() {
 
     let held = "SELECT failures FROM lanes WHERE subscriber = 'inventory' AND failures > 0";
     eventually(Duration::from_secs(30), "the lane is held", async || !shop.query("orders", held).is_empty()).await;
-    let mut failures = 1;
-    for _ in 0..6 {
+    for failures in 1..=6 {
         shop.clock.advance(HOUR);
         shop.tick("orders").await;
         let tried = async || shop.value("orders", held).as_i64().unwrap() > failures;
         eventually(Duration::from_secs(30), "it is looked after", tried).await;
-        failures += 1;
     }
     let copies = "SELECT attempts, parked_at FROM deliveries WHERE subscriber = 'inventory'";
     assert_eq!(shop.query("orders", copies), [[json!(0), Value::Null]], "hours later");
