@@ -50,14 +50,14 @@ impl Data {
         })
     }
 
-    /// Changes the database of a service behind its back.
+    /// Changes the database of a service behind its back, in one transaction.
     pub(crate) fn tamper(&self, service: &str, sql: &str) {
         if let Some(schemas) = &self.schemas {
             return schemas.tamper(service, sql);
         }
         let path = file(&self.root, service);
         let connection = Self::open(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-        connection.execute_batch(sql).unwrap();
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {sql}; COMMIT")).unwrap();
     }
 
     /// The last id that a table has ever given; null when it has given none.

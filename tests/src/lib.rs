@@ -30,8 +30,9 @@ pub use call::{Answer, Call};
 pub use data::Rows;
 pub use inbound::Inbound;
 pub use postgres::{as_written, on_postgres, server as postgres};
-pub use script::{Script, Seen};
+pub use script::{Script, Seen, is_database};
 pub use server::{Program, on_spin, program};
+pub use servers::note;
 pub use shop::{Customer, ProviderBooks, Shop, ShopOptions};
 
 /// Asks again and again until `condition` holds.
@@ -70,7 +71,21 @@ macro_rules! needs_bench {
             fn here() {}
             let name = std::any::type_name_of_val(&here);
             let name = name.trim_end_matches("::here").trim_end_matches("::{{closure}}");
-            $crate::say(&format!("SKIPPED on spin: {name} needs the test bench: {}", $why));
+            $crate::note(&format!("SKIPPED on spin: {name} needs the test bench: {}", $why));
+            return;
+        }
+    };
+}
+
+/// Ends the test, and says so, when services are on Postgres: for tests of what only SQLite has, its files and its plans.
+#[macro_export]
+macro_rules! needs_sqlite {
+    ($why:literal) => {
+        if $crate::on_postgres() {
+            fn here() {}
+            let name = std::any::type_name_of_val(&here);
+            let name = name.trim_end_matches("::here").trim_end_matches("::{{closure}}");
+            $crate::note(&format!("SKIPPED on postgres: {name} needs SQLite: {}", $why));
             return;
         }
     };

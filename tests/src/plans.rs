@@ -8,8 +8,9 @@ use std::{
 
 use bodega_host::{Control, HostCall, Phase, Verdict};
 use rusqlite::{Connection, config::DbConfig};
+use servers::note;
 
-use crate::{data, say, server::on_spin};
+use crate::{data, postgres::on_postgres, server::on_spin};
 
 /// A step of a plan that reads a table from its beginning, or sorts, and is as it should be.
 struct Fine {
@@ -158,7 +159,14 @@ impl Watch {
     /// With the statements and what is wrong with their plans.
     pub(crate) fn explain(&self, root: &Path) {
         if on_spin() {
-            SKIPPED.call_once(|| say("SKIPPED on spin: what plans statements have needs the test bench: it sees them"));
+            SKIPPED
+                .call_once(|| note("SKIPPED on spin: what plans statements have needs the test bench: it sees them"));
+            return;
+        }
+        if on_postgres() {
+            SKIPPED.call_once(|| {
+                note("SKIPPED on postgres: what plans statements have needs SQLite: Postgres has others")
+            });
             return;
         }
         let fresh = std::mem::take(&mut *self.fresh.lock().unwrap_or_else(PoisonError::into_inner));

@@ -11,12 +11,17 @@ pub struct Seen {
     pub component: String,
     /// Its instance.
     pub instance: u64,
-    /// `sqlite`, `key-value`, `variables` or `http`.
+    /// `sqlite`, `postgres`, `key-value`, `variables` or `http`.
     pub interface: &'static str,
     /// The function of the interface.
     pub function: &'static str,
     /// What the call was about.
     pub detail: String,
+}
+
+/// Whether calls of this interface go to the database of a service, whichever engine it is on.
+pub fn is_database(interface: &str) -> bool {
+    matches!(interface, "sqlite" | "postgres")
 }
 
 type Rule = dyn Fn(&HostCall<'_>) -> Verdict + Send + Sync;

@@ -12,7 +12,7 @@ use bodega_host::Verdict;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Script, Shop, ShopOptions, needs_bench};
+use shop_tests::{Script, Shop, ShopOptions, is_database, needs_bench};
 
 use crate::support::{assert_invalid, assert_problem};
 
@@ -350,7 +350,7 @@ async fn a_change_and_its_entry_are_both_there_or_neither() {
         let passed = Arc::new(AtomicUsize::new(0));
         let fired = passed.clone();
         script.rule(move |call| {
-            let ours = call.component == "accounts" && call.interface == "sqlite";
+            let ours = call.component == "accounts" && is_database(call.interface);
             if ours && passed.fetch_add(1, Ordering::SeqCst) == place { Verdict::Kill } else { Verdict::Proceed }
         });
         _ = set(role).await;

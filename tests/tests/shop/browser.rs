@@ -50,7 +50,7 @@ fn operations(document: &Value) -> Vec<String> {
 async fn a_browser_shows_every_operation_and_the_policy_forbids_nothing_that_the_page_does() {
     if !has_browser() {
         let name = "a_browser_shows_every_operation_and_the_policy_forbids_nothing_that_the_page_does";
-        shop_tests::say(&format!("SKIPPED {name}: chromium is not on the PATH"));
+        shop_tests::note(&format!("SKIPPED {name}: chromium is not on the PATH"));
         return;
     }
     // That something was forbidden would be seen.

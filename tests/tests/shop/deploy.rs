@@ -78,7 +78,9 @@ fn the_manifests_are_of_their_kinds() {
 #[test]
 fn spinkube_takes_its_manifests() {
     let Some(published) = std::env::var_os("SPINKUBE_CRDS") else {
-        shop_tests::say("SKIPPED: spinkube_takes_its_manifests needs SpinKube's resource definitions in SPINKUBE_CRDS");
+        shop_tests::note(
+            "SKIPPED: spinkube_takes_its_manifests needs SpinKube's resource definitions in SPINKUBE_CRDS",
+        );
         return;
     };
     for (kind, file) in [("spinapps", "spinapp"), ("spinappexecutors", "executor")] {

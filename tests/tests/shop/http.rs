@@ -11,7 +11,7 @@ use bodega_host::Verdict;
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Answer, Script, Shop, ShopOptions, needs_bench, on_spin};
+use shop_tests::{Answer, Script, Shop, ShopOptions, is_database, needs_bench, on_spin};
 
 use crate::support::assert_told;
 
@@ -347,8 +347,8 @@ async fn the_shop_is_up_when_all_its_services_are() {
     assert_eq!(up.header("cache-control"), Some("no-store"));
     assert_eq!(up.expect(200), health(""));
     for service in services {
-        for interface in ["http", "sqlite"] {
-            if (service, interface) == ("config", "sqlite") {
+        for interface in ["http", "database"] {
+            if (service, interface) == ("config", "database") {
                 // It has files, and no database.
                 continue;
             }
@@ -358,7 +358,7 @@ async fn the_shop_is_up_when_all_its_services_are() {
                     "http" => {
                         call.component == "gateway" && call.detail.contains(&format!("//{service}.spin.internal"))
                     }
-                    _ => call.component == service && call.interface == "sqlite",
+                    _ => call.component == service && is_database(call.interface),
                 };
                 if broken { Verdict::Fail("broken".into()) } else { Verdict::Proceed }
             });

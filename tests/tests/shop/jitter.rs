@@ -31,7 +31,7 @@ async fn open() -> (Arc<Script>, Shop, Customer, i64) {
 pub fn jitter(script: &Script, seed: u64) {
     let state = Arc::new(AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
     script.rule(move |call| {
-        let decisive = matches!(call.detail, "BEGIN IMMEDIATE" | "COMMIT")
+        let decisive = matches!(call.detail, "BEGIN IMMEDIATE" | "BEGIN" | "COMMIT")
             || call.interface == "http"
             || call.interface == "key-value";
         if !decisive || call.phase == Phase::After {

@@ -9,7 +9,7 @@ use bodega_host::{Phase, Verdict};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench};
+use shop_tests::{Script, Shop, ShopOptions, eventually, needs_bench, needs_sqlite};
 
 use crate::{events::is_delivery, support::assert_message};
 
@@ -382,6 +382,7 @@ async fn orders_and_payments_are_counted_as_they_are() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scrape_scans_no_table() {
     needs_bench!("it looks at statements");
+    needs_sqlite!("it looks at its plans");
     let script = Script::new();
     let shop = Shop::start(ShopOptions::controlled(script.clone())).await;
     let ann = shop.customer("ann").await;

@@ -25,9 +25,9 @@ pub fn emit(shop: &Shop, order: i64, request: &str, amount: Value) {
     shop.tamper(
         "orders",
         &format!(
-            "BEGIN IMMEDIATE; INSERT INTO outbox (event_id, envelope, created_at) VALUES ('{event}', '{envelope}', {now}); \
+            "INSERT INTO outbox (event_id, envelope, created_at) VALUES ('{event}', '{envelope}', {now}); \
              INSERT INTO deliveries (outbox_id, subscriber, subject, since, due_at) \
-             VALUES ((SELECT max(id) FROM outbox), 'payments', 'order/{order}', 0, 0); COMMIT"
+             VALUES ((SELECT max(id) FROM outbox), 'payments', 'order/{order}', 0, 0)"
         ),
     );
 }

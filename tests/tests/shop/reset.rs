@@ -7,7 +7,7 @@ use bodega_host::{Phase, Verdict};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use shop_tests::{Answer, Customer, Script, Shop, ShopOptions, eventually, needs_bench};
+use shop_tests::{Answer, Customer, Script, Shop, ShopOptions, eventually, is_database, needs_bench};
 
 const NEW: &str = "a better horse";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -94,7 +94,7 @@ async fn the_answer_does_not_say_whether_there_is_an_account() {
         let seen = script.recorded();
         // Not what housekeeping does meanwhile.
         let own = |sql: &str| sql.contains("u.email = $1") || sql.contains("INSERT INTO reset_codes");
-        let seen = seen.into_iter().filter(|call| call.interface == "sqlite" && own(&call.detail));
+        let seen = seen.into_iter().filter(|call| is_database(call.interface) && own(&call.detail));
         let statements: Vec<_> = seen.map(|call| call.detail).collect();
         assert_eq!(statements.len(), 2, "{statements:?}");
         (answer, statements)

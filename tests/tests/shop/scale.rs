@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shop_tests::{Shop, ShopOptions, eventually, needs_bench};
+use shop_tests::{Shop, ShopOptions, eventually, needs_bench, needs_sqlite};
 
 const SIZE: i64 = 400;
 
@@ -24,6 +24,7 @@ async fn filled() -> (Shop, bench::bulk::World, bench::bulk::User) {
 #[tokio::test]
 async fn the_books_of_a_shop_that_was_filled_in_bulk_add_up() {
     needs_bench!("it writes into the databases");
+    needs_sqlite!("what fills a shop writes into its files");
     let (shop, world, _) = filled().await;
     shop.settle().await;
     shop.audit();
@@ -48,6 +49,7 @@ async fn the_books_of_a_shop_that_was_filled_in_bulk_add_up() {
 #[tokio::test]
 async fn a_shop_that_was_filled_in_bulk_goes_on_selling_and_giving_back() {
     needs_bench!("it writes into the databases");
+    needs_sqlite!("what fills a shop writes into its files");
     let (shop, world, user) = filled().await;
     let customer = shop.sign_in(&user.email, "pattern's password").await;
     let wanted = |product: &bench::bulk::Product| product.status == "active" && product.left > 0;

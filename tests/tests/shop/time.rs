@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shop_tests::{Allow, Customer, Script, Shop, ShopOptions, needs_bench};
+use shop_tests::{Allow, Customer, Script, Shop, ShopOptions, is_database, needs_bench};
 
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
@@ -143,7 +143,7 @@ async fn housekeeping_forgets_what_is_old_and_writes_nothing_when_there_is_nothi
     }
     script.record();
     shop.tick_all().await;
-    let statements = script.recorded().into_iter().filter(|call| call.interface == "sqlite").map(|call| call.detail);
+    let statements = script.recorded().into_iter().filter(|call| is_database(call.interface)).map(|call| call.detail);
     let (writes, reads): (Vec<_>, Vec<_>) = statements.partition(|sql| {
         ["BEGIN", "INSERT", "UPDATE", "DELETE"].iter().any(|word| sql.starts_with(word)) || sql.contains("RETURNING")
     });

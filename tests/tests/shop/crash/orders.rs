@@ -25,7 +25,7 @@ async fn a_changed_order_survives_a_kill_at_every_call() {
         let lines = format!("SELECT lines ->> '$[0].quantity' FROM orders WHERE id = {order}");
         assert_eq!(world.shop.value("orders", &lines), 3);
     };
-    at_every_call("change an order", &world, 2, prepare, act, check).await;
+    at_every_call("change an order", &world, 3, prepare, act, check).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,7 +51,7 @@ async fn money_by_hand_survives_a_kill_at_every_call() {
         assert_eq!(count("orders", "order_history WHERE type = 'ORDER_PAID'"), rounds);
         assert_eq!(world.shop.provider_books().len(), 0);
     };
-    at_every_call("pay by hand", &world, 2, prepare, act, check).await;
+    at_every_call("pay by hand", &world, 3, prepare, act, check).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,5 +73,5 @@ async fn a_refund_by_the_customer_survives_a_kill_at_every_call() {
         assert_eq!(world.status(*order), "cancelled");
         world.assert_counts(rounds, rounds, rounds, 0);
     };
-    at_every_call("refund by the customer", &world, 2, prepare, act, check).await;
+    at_every_call("refund by the customer", &world, 3, prepare, act, check).await;
 }
