@@ -19,6 +19,7 @@ mod script;
 mod server;
 mod settle;
 mod shop;
+mod template;
 
 use std::{
     io::Write,

@@ -69,29 +69,61 @@ pub fn server() -> MutexGuard<'static, Postgres> {
 /// The database of one shop. It goes with this value.
 pub(crate) struct Schemas {
     database: String,
-    clients: Mutex<HashMap<String, Client>>,
+    sessions: Mutex<HashMap<String, Session>>,
+}
+
+/// The way to one schema.
+struct Session {
+    client: Client,
+    /// The types of the columns of what was asked, by its SQL: the same is asked again and again.
+    columns: HashMap<String, Vec<Type>>,
 }
 
 impl Schemas {
-    /// A new database with a schema for each of these services.
-    pub(crate) fn new(services: &[String]) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let database = format!("shop_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    /// A new database with an empty schema for each of these services.
+    pub(crate) fn empty(services: &[String]) -> Self {
+        let new = Self::create("template1");
         let schemas: Vec<_> = services.iter().map(|service| format!("CREATE SCHEMA {service};")).collect();
-        aside(|| {
-            connect("postgres", "").batch_execute(&format!("CREATE DATABASE {database}")).unwrap();
-            connect(&database, "").batch_execute(&(schemas.concat() + NAMED_LIKE_SQLITES)).unwrap();
-        });
-        Self { database, clients: Mutex::default() }
+        aside(|| connect(&new.database, "").batch_execute(&(schemas.concat() + NAMED_LIKE_SQLITES))).unwrap();
+        new
     }
 
-    /// The address of the schema of a service.
-    pub(crate) fn url(&self, service: &str) -> String {
-        format!("{}?options=-c%20search_path%3D{service}", server().url(&self.database))
+    /// A new database that is like this one, which is closed.
+    pub(crate) fn copy(&self) -> Self {
+        Self::create(&self.database)
+    }
+
+    fn create(template: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let database = format!("shop_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let create = format!("CREATE DATABASE {database} TEMPLATE {template}");
+        aside(|| connect("postgres", "").batch_execute(&create)).unwrap();
+        Self { database, sessions: Mutex::default() }
+    }
+
+    /// Ends all connections to it, and lets in nobody any more: it can be copied.
+    pub(crate) fn close(&self) {
+        let database = &self.database;
+        let refuse = format!("ALTER DATABASE {database} ALLOW_CONNECTIONS false");
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
+        aside(|| {
+            let mut client = connect("postgres", "");
+            client.batch_execute(&refuse)?;
+            client.batch_execute(&end)
+        })
+        .unwrap();
+    }
+
+    /// What tells these services where their schemas are.
+    pub(crate) fn variables<'a>(&self, services: &'a [String]) -> impl Iterator<Item = (String, String)> + use<'a> {
+        let server = server().url(&self.database);
+        services.iter().map(move |service| {
+            (format!("{service}_database_url"), format!("{server}?options=-c%20search_path%3D{service}"))
+        })
     }
 
     pub(crate) fn query(&self, service: &str, sql: &str) -> Rows {
-        self.with(service, |client| match rows(client, sql) {
+        self.with(service, |session| match rows(session, sql) {
             Ok(rows) => rows,
             // The service has not started yet.
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Vec::new(),
@@ -100,23 +132,25 @@ impl Schemas {
     }
 
     pub(crate) fn tamper(&self, service: &str, sql: &str) {
-        self.with(service, |client| client.batch_execute(sql)).unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+        self.with(service, |session| session.client.batch_execute(sql))
+            .unwrap_or_else(|error| panic!("{error:?}: {sql}"));
     }
 
-    fn with<T: Send>(&self, service: &str, work: impl FnOnce(&mut Client) -> T + Send) -> T {
-        let mut guard = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let clients = &mut *guard;
+    fn with<T: Send>(&self, service: &str, work: impl FnOnce(&mut Session) -> T + Send) -> T {
+        let mut guard = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = &mut *guard;
         // The server may have been started anew.
-        clients.retain(|_, client| !client.is_closed());
-        aside(|| work(clients.entry(service.to_owned()).or_insert_with(|| connect(&self.database, service))))
+        sessions.retain(|_, session| !session.client.is_closed());
+        let session = || Session { client: connect(&self.database, service), columns: HashMap::new() };
+        aside(|| work(sessions.entry(service.to_owned()).or_insert_with(session)))
     }
 }
 
 impl Drop for Schemas {
     fn drop(&mut self) {
-        let clients = std::mem::take(&mut *self.clients.lock().unwrap_or_else(PoisonError::into_inner));
+        let sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
         aside(|| {
-            drop(clients);
+            drop(sessions);
             // Of what is left behind nobody ever asks again.
             _ = connect("postgres", "").batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.database));
         });
@@ -137,9 +171,16 @@ fn connect(database: &str, schema: &str) -> Client {
 }
 
 /// The rows as SQLite would give them: truth values as 0 and 1.
-fn rows(client: &mut Client, sql: &str) -> Result<Rows, postgres::Error> {
-    let statement = client.prepare(sql)?;
-    let types: Vec<_> = statement.columns().iter().map(|column| column.type_().clone()).collect();
+fn rows(session: &mut Session, sql: &str) -> Result<Rows, postgres::Error> {
+    let Session { client, columns } = session;
+    let types = match columns.get(sql) {
+        Some(types) => types,
+        None => {
+            let statement = client.prepare(sql)?;
+            let types = statement.columns().iter().map(|column| column.type_().clone()).collect();
+            &*columns.entry(sql.to_owned()).or_insert(types)
+        }
+    };
     let messages = client.simple_query(sql)?;
     let value = |kind: &Type, text: &str| match *kind {
         Type::BOOL => json!(i32::from(text == "t")),

@@ -20,8 +20,9 @@ use crate::{
     data::Data,
     eventually,
     plans::Watch,
-    postgres::{Schemas, on_postgres},
+    postgres::on_postgres,
     server::{Manifest, Program, Server, Settings},
+    template,
 };
 
 const ADMIN: (&str, &str) = ("admin@example.com", "correct horse battery");
@@ -143,11 +144,8 @@ impl Shop {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let schemas = on_postgres().then(|| Schemas::new(&manifest.databases));
-        if let Some(schemas) = &schemas {
-            let url = |service: &String| (format!("{service}_database_url"), schemas.url(service));
-            variables.extend(manifest.databases.iter().map(url));
-        }
+        let schemas = if on_postgres() { Some(template::schemas(&manifest.databases).await) } else { None };
+        variables.extend(schemas.iter().flat_map(|schemas| schemas.variables(&manifest.databases)));
         variables.extend(options.variables);
         let output = Arc::<Mutex<Vec<String>>>::default();
         let settings = Settings {
@@ -293,7 +291,7 @@ impl Shop {
         self.data.last_id(service, table)
     }
 
-    /// Changes the database of a service behind its back: to see that an audit notices.
+    /// Changes the database of a service behind its back, in one transaction: to see that an audit notices.
     pub fn tamper(&self, service: &str, sql: &str) {
         self.data.tamper(service, sql);
     }
