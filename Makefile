@@ -17,7 +17,7 @@ COMPONENTS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard components/*/Cargo.t
 
 help:
 	@echo 'make up       build, start the shop on http://$(LISTEN) with demo products; Ctrl-C stops it'
-	@echo 'make test     build, then run every test'
+	@echo 'make test     build, then run every test, those of the shop on SQLite and on Postgres'
 	@echo 'make bench    build, then measure'
 	@echo 'make build    build all components'
 	@echo 'make bridge   build bodega-bridge, which carries events to and from Kafka, and mails'
