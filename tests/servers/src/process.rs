@@ -61,8 +61,30 @@ impl Process {
 
     /// Kills it and all it has started, as a power failure would.
     pub fn kill(&mut self) {
+        // It must not start another one meanwhile. Those of PostgreSQL leave the group.
+        self.signal(libc::SIGSTOP);
+        let children = self.children();
         self.signal(libc::SIGKILL);
+        for child in &children {
+            // SAFETY: a system call.
+            unsafe { libc::kill(*child, libc::SIGKILL) };
+        }
         _ = self.child.wait();
+        let end = Instant::now() + PATIENCE;
+        while children.iter().any(|child| runs(*child)) && Instant::now() < end {
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The processes it has started, if it runs.
+    fn children(&mut self) -> Vec<i32> {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return Vec::new();
+        }
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        let lists: Vec<_> = lists.collect();
+        lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|id| id.parse().ok()).collect()
     }
 
     /// Sends a signal to it and all it has started.
@@ -89,6 +111,12 @@ impl Process {
         }
         false
     }
+}
+
+/// Whether a process is there, and not one that only waits for somebody to hear that it has ended.
+fn runs(process: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 /// Starts a command on a thread that never ends: to Linux the thread is the parent whose death ends the child, and those
