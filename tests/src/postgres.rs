@@ -48,6 +48,9 @@ const NAMED_LIKE_SQLITES: &str = r"
     CREATE FUNCTION add(total numeric, value text) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
       SELECT CASE WHEN value IS NULL THEN total ELSE coalesce(total, 0) + sqlite.unmarked(value) END $$;
     CREATE AGGREGATE sum(text) (sfunc = sqlite.add, stype = numeric);
+    CREATE FUNCTION add(total bigint, value boolean) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+      SELECT CASE WHEN value IS NULL THEN total ELSE coalesce(total, 0) + value::int END $$;
+    CREATE AGGREGATE sum(boolean) (sfunc = sqlite.add, stype = bigint);
     CREATE FUNCTION append(list text, value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
       SELECT CASE WHEN value IS NULL THEN list ELSE concat(list || ',', value) END $$;
     CREATE AGGREGATE group_concat(text) (sfunc = sqlite.append, stype = text);
