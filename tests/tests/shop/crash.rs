@@ -33,7 +33,7 @@ const SEEN: usize = 3;
 const EVERY_POINT: &str = "BODEGA_EVERY_POINT";
 /// On Postgres one of so many of the points: the statements are those of SQLite, and only how they get to the database, and
 /// how a transaction begins and ends, is another way.
-const OF_POSTGRES: usize = 5;
+const OF_POSTGRES: usize = 7;
 
 /// What a call is, whatever order or instance it is for: component, interface, function, and the text without ids.
 type Kind = (String, &'static str, &'static str, String);
