@@ -8,9 +8,14 @@ use crate::{Process, find, free_port};
 pub struct Mosquitto {
     directory: TempDir,
     port: u16,
+    /// Further lines of `mosquitto.conf`.
     settings: String,
     process: Process,
 }
+
+/// What was told between two writes of its database, which take the longer the more there is, is lost when it is killed.
+const AT_ONCE: &str = "autosave_on_changes true\nautosave_interval 1\n";
+const EACH_SECOND: &str = "autosave_interval 1\n";
 
 impl Mosquitto {
     /// Starts one.
@@ -22,12 +27,25 @@ impl Mosquitto {
         Self::start_with("")
     }
 
+    /// Starts one that can take many messages: it writes to disk once a second.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start_hasty() -> Self {
+        Self::start_as(EACH_SECOND)
+    }
+
     /// Starts one with further lines of `mosquitto.conf`, such as those of another listener.
     ///
     /// # Panics
     ///
     /// If it cannot be started.
     pub fn start_with(settings: &str) -> Self {
+        Self::start_as(&format!("{AT_ONCE}{settings}"))
+    }
+
+    fn start_as(settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (port, settings) = (free_port(), settings.to_owned());
         let process = run(&directory, port, &settings);
@@ -85,7 +103,7 @@ fn run(directory: &TempDir, port: u16, settings: &str) -> Process {
     // stop subscribers for longer than a thousand messages.
     let config = format!(
         "per_listener_settings true\nlistener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n\
-         persistence_location {path}/\nautosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\n{settings}\n"
+         persistence_location {path}/\nmax_queued_messages 0\n{settings}\n"
     );
     let file = directory.path().join("mosquitto.conf");
     fs::write(&file, config).unwrap();

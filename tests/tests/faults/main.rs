@@ -79,7 +79,7 @@ struct Servers {
 
 impl Servers {
     fn start() -> Self {
-        let (redis, mosquitto, kafka) = (Redis::start(), Mosquitto::start(), Kafka::start());
+        let (redis, mosquitto, kafka) = (Redis::start(), Mosquitto::start_hasty(), Kafka::start());
         let bridge = Bridge::start(&redis, &mosquitto, &kafka);
         Self { redis, mosquitto, kafka, bridge }
     }
