@@ -202,7 +202,7 @@ mod tests {
             Source::Postgres { durable, .. } => durable,
             Source::Sqlite(_) => unreachable!(),
         };
-        let settings = "-c%20idle_in_transaction_session_timeout%3D10s%20-c%20lock_timeout%3D250ms";
+        let settings = "-c%20idle_in_transaction_session_timeout%3D10s%20-c%20lock_timeout%3D250ms%20-c%20default_transaction_deferrable%3Doff";
         assert_eq!(durable("postgres://a:b@c/d"), format!("postgres://a:b@c/d?options={settings}"));
         assert_eq!(durable("postgres://c/d?x=y"), format!("postgres://c/d?x=y&options={settings}"));
         assert_eq!(
