@@ -1,6 +1,13 @@
 //! Events of others that come by a broker: what waits in Redis, or comes by MQTT, is handed to the shop until it is seen to.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bodega_host::{Control, HostCall, Phase, Verdict};
 use futures::future::join_all;
@@ -163,6 +170,38 @@ async fn what_the_shop_refuses_is_put_aside_and_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_shop_fails_over_is_tried_sixty_times_and_then_put_aside() {
+    needs!("redis-server");
+    needs_bench!("it kills instances");
+    let mut bench = Bench::open().await;
+    let (order, other) = (bench.order().await, bench.order().await);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    bench.script.rule(move |call| {
+        if call.phase == Phase::Before && call.detail.ends_with("/internal/external-payments") {
+            count.fetch_add(1, Ordering::SeqCst);
+            return Verdict::Kill;
+        }
+        Verdict::Proceed
+    });
+    bench.add(&succeeded(order));
+    let _inbound = bench.trigger(None).await;
+    bench.drain().await;
+    assert_eq!(asked.load(Ordering::SeqCst), 60);
+    let dead = bench.dead();
+    assert_eq!((dead.len(), &dead[0]["event"]), (1, &succeeded(order)));
+    assert!(dead[0]["reason"].starts_with("500 "), "{dead:?}");
+    bench.script.clear();
+    bench.add(&succeeded(other));
+    bench.drain().await;
+    bench.assert_paid_once(other).await;
+    // Somebody has looked at it.
+    bench.add(&succeeded(order));
+    bench.drain().await;
+    bench.assert_paid_once(order).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_wait_while_the_shop_is_away_or_knows_another_secret() {
     needs!("redis-server");
     let mut bench = Bench::open().await;
@@ -212,14 +251,14 @@ async fn several_triggers_settle_each_order_once() {
 }
 
 /// Kills the instance at the call with this number, and none after it.
-struct KillAt(std::sync::atomic::AtomicI64, Phase);
+struct KillAt(AtomicI64, Phase);
 
 impl Control for KillAt {
     fn on_call(&self, call: &HostCall<'_>) -> Verdict {
         if call.phase != self.1 {
             return Verdict::Proceed;
         }
-        match self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) {
+        match self.0.fetch_sub(1, Ordering::SeqCst) {
             0 => Verdict::Kill,
             _ => Verdict::Proceed,
         }
@@ -238,7 +277,7 @@ async fn an_event_is_seen_to_though_the_trigger_dies_at_any_call() {
             bench.add(&succeeded(order));
             let kill = Arc::new(KillAt(number.into(), phase));
             let _inbound = bench.trigger(Some(kill.clone())).await;
-            let alive = || kill.0.load(std::sync::atomic::Ordering::SeqCst) >= 0;
+            let alive = || kill.0.load(Ordering::SeqCst) >= 0;
             bench.nudge();
             eventually(PATIENCE, "it is killed, or done", async || !alive() || bench.waiting() == 0).await;
             let over = alive();
